@@ -1,0 +1,1 @@
+"""natter_client"""

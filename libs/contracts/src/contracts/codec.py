@@ -1,0 +1,38 @@
+"""Bytes to types and back; the only file that knows which library does it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contracts.errors import Undecodable
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Contract(BaseModel):
+    """Base of everything that crosses a service boundary: immutable, and deaf to fields that it does not know.
+
+    Unknown fields are ignored so that an older reader survives a newer writer; adding a field with a default
+    is therefore never a new version.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+def encode(value: BaseModel) -> bytes:
+    """Compact UTF-8 JSON. Fields that are None are left out."""
+    return value.model_dump_json(exclude_none=True).encode()
+
+
+def decode(model: type[M], data: bytes | str) -> M:
+    """Parse and validate; raises `Undecodable` with the reasons, without the offending input (it may be private)."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as invalid:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, error['loc'])) or 'input'}: {error['msg']}"
+            for error in invalid.errors(include_input=False, include_url=False, include_context=False)
+        )
+        raise Undecodable(f"not a valid {model.__name__}: {reasons}") from None

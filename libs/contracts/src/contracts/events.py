@@ -1,0 +1,153 @@
+"""Public events, past tense: what happened, in the shape that everyone outside chat-api may rely on.
+
+Each class carries its `type` and `version`. A change that an old reader would misread is a new class with the next
+version; the old one stays, with its frozen example in tests/golden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from contracts.codec import Contract
+from contracts.errors import UnknownEvent
+from contracts.ids import UserId, Uuid
+from contracts.messages import Message
+from contracts.times import Instant
+
+
+class EventData(Contract):
+    """Base of every event's data."""
+
+    type: ClassVar[str]
+    version: ClassVar[int] = 1
+
+
+class ConversationCreated(EventData):
+    """A conversation was opened; the owner is a recipient like every participant."""
+
+    type: ClassVar[str] = "conversation.created"
+    conversation_id: Uuid
+    title: str | None = None
+    owner_id: UserId
+    participant_ids: tuple[UserId, ...]
+    metadata: dict[str, Any] | None = None
+    created_at: Instant
+
+
+class ConversationUpdated(EventData):
+    """Title or metadata changed; both are given as they are now."""
+
+    type: ClassVar[str] = "conversation.updated"
+    conversation_id: Uuid
+    title: str | None = None
+    metadata: dict[str, Any] | None = None
+    updated_by: UserId
+    updated_at: Instant
+
+
+class ParticipantJoined(EventData):
+    """A user became a participant: sees the conversation from here on, and its history."""
+
+    type: ClassVar[str] = "participant.joined"
+    conversation_id: Uuid
+    user_id: UserId
+    added_by: UserId
+    joined_at: Instant
+
+
+class ParticipantLeft(EventData):
+    """A user left or was removed: sees this event as the last one."""
+
+    type: ClassVar[str] = "participant.left"
+    conversation_id: Uuid
+    user_id: UserId
+    removed_by: UserId
+    left_at: Instant
+
+
+class MessageCreated(Message, EventData):
+    """A message was accepted."""
+
+    type: ClassVar[str] = "message.created"
+    exclude_user_ids: tuple[UserId, ...] = ()
+    """Users whose devices get no frame for it (a host application's `exclude_user_id`); history shows it to all."""
+
+
+class MessageEdited(Message, EventData):
+    """A message's text changed: the message as it is now. Its `seq` is still that of its creation."""
+
+    type: ClassVar[str] = "message.edited"
+
+
+class MessageDeleted(Message, EventData):
+    """A message was deleted: the tombstone that stays."""
+
+    type: ClassVar[str] = "message.deleted"
+
+
+class UserRegistered(EventData):
+    """A user became known. Secrets are never part of an event."""
+
+    type: ClassVar[str] = "user.registered"
+    user_id: UserId
+    name: str | None = None
+    roles: tuple[str, ...]
+    registered_at: Instant
+
+
+class UserConversationJoined(EventData):
+    """The user's own note of a new membership: how a device that was away learns of a conversation."""
+
+    type: ClassVar[str] = "user.conversation_joined"
+    user_id: UserId
+    conversation_id: Uuid
+    at_seq: int = Field(ge=1)
+    """The conversation's seq at which the membership begins."""
+    joined_at: Instant
+
+
+class UserConversationLeft(EventData):
+    """The user's own note of a membership's end: the conversation can no longer tell this user itself."""
+
+    type: ClassVar[str] = "user.conversation_left"
+    user_id: UserId
+    conversation_id: Uuid
+    at_seq: int = Field(ge=1)
+    left_at: Instant
+
+
+class UserReadAdvanced(EventData):
+    """The user has read a conversation up to `seq` (monotonic)."""
+
+    type: ClassVar[str] = "user.read_advanced"
+    user_id: UserId
+    conversation_id: Uuid
+    seq: int = Field(ge=1)
+    read_at: Instant
+
+
+EVENT_CLASSES: tuple[type[EventData], ...] = (
+    ConversationCreated,
+    ConversationUpdated,
+    ParticipantJoined,
+    ParticipantLeft,
+    MessageCreated,
+    MessageEdited,
+    MessageDeleted,
+    UserRegistered,
+    UserConversationJoined,
+    UserConversationLeft,
+    UserReadAdvanced,
+)
+
+_BY_TYPE_AND_VERSION = {(cls.type, cls.version): cls for cls in EVENT_CLASSES}
+
+
+def event_class(event_type: str, version: int) -> type[EventData]:
+    """The class of a type and version; raises `UnknownEvent`."""
+    try:
+        return _BY_TYPE_AND_VERSION[event_type, version]
+    except KeyError:
+        raise UnknownEvent(f"event {event_type!r} version {version} is unknown to this release") from None

@@ -1,0 +1,102 @@
+"""A message: as a client writes it, and as everybody reads it."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from contracts.codec import Contract
+from contracts.ids import ClientMsgId, UserId, Uuid
+from contracts.times import Instant
+
+CONTENT_CHARS_MAX = 10_000
+"""Longest text of one message, in characters; four such messages still fit a frame."""
+
+METADATA_BYTES_MAX = 4_096
+"""Largest free-form metadata object, in bytes of compact JSON."""
+
+
+class MessageType(StrEnum):
+    """What a message holds."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    FILE = "file"
+    VOICE = "voice"
+    SYSTEM = "system"
+
+
+class SenderType(StrEnum):
+    """Who speaks: a person, or the system. Never a role name."""
+
+    CHAT = "chat"
+    SYSTEM = "system"
+
+
+class DraftType(StrEnum):
+    """What a client may write; `system` messages are made by the service alone."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    FILE = "file"
+    VOICE = "voice"
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+def _small_and_storable(value: dict[str, Any]) -> dict[str, Any]:
+    encoded = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if len(encoded.encode("utf-8", "surrogatepass")) > METADATA_BYTES_MAX:
+        raise ValueError(f"must not exceed {METADATA_BYTES_MAX} bytes of JSON")
+    _storable(encoded.replace("\\u0000", "\x00"))
+    return value
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small_and_storable)]
+"""A small JSON object that Natter carries and never looks into."""
+
+Content = Annotated[str, StringConstraints(min_length=1, max_length=CONTENT_CHARS_MAX), AfterValidator(_storable)]
+
+
+class MessageDraft(Contract):
+    """What a client sends: the body of `POST /v1/conversations/{id}/messages` and the heart of `send_message`."""
+
+    client_msg_id: ClientMsgId
+    message_type: DraftType = DraftType.TEXT
+    content: Content
+    attachment_id: Uuid | None = None
+    reply_to: Uuid | None = None
+    is_important: bool = False
+    extra_metadata: Metadata | None = None
+
+
+class Message(Contract):
+    """A message as it is now: the same shape in HTTP answers, events and frames.
+
+    `seq` is its place in the conversation's gapless order. A deleted message stays as a tombstone: `deleted_at` is
+    set and `content` is empty.
+    """
+
+    id: Uuid
+    conversation_id: Uuid
+    seq: int = Field(ge=1)
+    sender_id: UserId
+    sender_type: SenderType
+    sender_name: str | None = None
+    message_type: MessageType
+    content: str
+    attachment_id: Uuid | None = None
+    reply_to: Uuid | None = None
+    is_important: bool = False
+    extra_metadata: dict[str, Any] | None = None
+    client_msg_id: str | None = None
+    created_at: Instant
+    edited_at: Instant | None = None
+    deleted_at: Instant | None = None

@@ -1,0 +1,123 @@
+"""The connection to NATS that never gives up, and the streams on it.
+
+nats-py stops for good after about two minutes without a server, and drops messages of a full subscription with no
+more than a callback; both are turned around here: it reconnects for ever, and every asynchronous error reaches the
+service as a word that something may have been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError
+
+from contracts.streams import StreamDefinition
+from kit.logs import Stage, logger
+from kit.settings import ServiceSettings
+
+log = logger()
+
+RECONNECT_WAIT_S = 0.5
+PING_INTERVAL_S = 5
+OUTSTANDING_PINGS_MAX = 2
+"""A server that is silent for 10 to 15 s counts as gone: half-open TCP is found long before the kernel would."""
+PENDING_BYTES_MAX = 8 * 1024 * 1024
+"""What may wait in this process while NATS is away; publishing more raises instead of growing."""
+
+Interrupted = Callable[[str], Awaitable[None]]
+
+
+async def _ignore(_reason: str) -> None:
+    return None
+
+
+async def connect(
+    settings: ServiceSettings,
+    *,
+    service: str,
+    on_interrupted: Interrupted = _ignore,
+    on_disconnected: Interrupted = _ignore,
+) -> Client:
+    """Connect as `settings.nats_user`, waiting as long as it takes; cancel the call to stop waiting.
+
+    `on_interrupted(reason)` is called whenever messages may have been missed: after a reconnect, or when a
+    subscription's queue overflowed. `on_disconnected` when the connection breaks.
+    """
+    client = Client()
+    quiet_until = 0.0
+
+    async def on_error(error: Exception) -> None:
+        nonlocal quiet_until
+        if isinstance(error, nats.errors.SlowConsumerError):
+            log.warning("NATS subscription overflowed, messages were dropped", stage=Stage.LISTENER)
+            await on_interrupted("slow_consumer")
+            return
+        # While the server is away every attempt fails: say it at once, then every 10 s.
+        if time.monotonic() >= quiet_until:
+            quiet_until = time.monotonic() + 10
+            log.warning("NATS error", stage=Stage.LISTENER, error=type(error).__name__, detail=str(error)[:200])
+
+    async def on_disconnect() -> None:
+        log.warning("NATS connection lost", stage=Stage.LISTENER)
+        await on_disconnected("disconnected")
+
+    async def on_reconnect() -> None:
+        log.info("NATS connection is back", stage=Stage.LISTENER)
+        await on_interrupted("reconnected")
+
+    await client.connect(
+        servers=settings.nats_url.split(","),
+        user=settings.nats_user or None,
+        password=settings.nats_password.get_secret_value() or None,
+        name=service,
+        inbox_prefix=f"_INBOX.{settings.nats_user or service}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # declared int, a float works
+        connect_timeout=2,
+        ping_interval=PING_INTERVAL_S,
+        max_outstanding_pings=OUTSTANDING_PINGS_MAX,
+        pending_size=PENDING_BYTES_MAX,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+    )
+    return client
+
+
+async def ensure_stream(js: JetStreamContext, definition: StreamDefinition) -> None:
+    """Create the stream, or bring its limits up to date; safe to call from several processes at once."""
+    config = StreamConfig(
+        name=definition.name,
+        subjects=list(definition.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        max_age=definition.max_age_s,
+        max_bytes=definition.max_bytes,
+        max_msg_size=definition.max_msg_bytes,
+        duplicate_window=definition.duplicate_window_s,
+    )
+    try:
+        await js.add_stream(config)
+    except BadRequestError:
+        await js.update_stream(config)
+
+
+async def close(client: Client | None, timeout_s: float = 5.0) -> None:
+    """Flush what is pending and close; never raises and never takes longer than `timeout_s`."""
+    if client is None or client.is_closed:
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            if client.is_connected:
+                await client.flush(timeout=max(1, int(timeout_s)))
+            await client.close()
+    except Exception as failed:
+        log.info("NATS did not close cleanly", stage=Stage.LIFECYCLE, error=type(failed).__name__)

@@ -1,0 +1,83 @@
+"""Access tokens: who somebody is, as chat-api says it and every service believes it."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+import jwt
+
+from contracts.ids import USER_ID_PATTERN
+
+_USER_ID = re.compile(USER_ID_PATTERN)
+_ALGORITHM = "HS256"
+
+LEEWAY_S = 5
+"""How far two machines' clocks may differ before a fresh token is refused."""
+
+
+class Role(StrEnum):
+    """What a principal may do. `service` is a host application that acts for its users."""
+
+    CUSTOMER = "customer"
+    CONSULTANT = "consultant"
+    DOCTOR = "doctor"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+class TokenError(Exception):
+    """The token is missing, malformed, or not signed by us."""
+
+
+class TokenExpired(TokenError):
+    """The token was good once: get a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a verified token speaks for; `expires_at` in seconds since 1970."""
+
+    user_id: str
+    roles: frozenset[str]
+    expires_at: float
+    name: str | None = None
+
+    @property
+    def acts_for_others(self) -> bool:
+        """Whether this principal may act on any user and conversation."""
+        return Role.SERVICE in self.roles or Role.ADMIN in self.roles
+
+
+def issue(secret: str, user_id: str, roles: tuple[str, ...], *, ttl_s: float, name: str | None = None) -> str:
+    """A signed HS256 token that is good for `ttl_s` seconds from now."""
+    issued_at = int(time.time())
+    claims: dict[str, object] = {"sub": user_id, "roles": list(roles), "iat": issued_at, "exp": issued_at + int(ttl_s)}
+    if name is not None:
+        claims["name"] = name
+    return jwt.encode(claims, secret, algorithm=_ALGORITHM)
+
+
+def verify(secret: str, token: str) -> Principal:
+    """The principal of a token; raises `TokenExpired` or `TokenError` (whose text never contains the token)."""
+    try:
+        claims = jwt.decode(
+            token, secret, algorithms=[_ALGORITHM], leeway=LEEWAY_S, options={"require": ["sub", "exp"]}
+        )
+    except jwt.ExpiredSignatureError:
+        raise TokenExpired("the token has expired") from None
+    except jwt.InvalidTokenError as invalid:
+        raise TokenError(f"the token is not valid: {type(invalid).__name__}") from None
+    subject, roles, name = claims["sub"], claims.get("roles", []), claims.get("name")
+    if not isinstance(subject, str) or not _USER_ID.match(subject):
+        raise TokenError("the token's sub is not a user id")
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise TokenError("the token's roles are not a list of names")
+    return Principal(
+        user_id=subject,
+        roles=frozenset(roles),
+        expires_at=float(claims["exp"]),
+        name=name[:200] if isinstance(name, str) else None,
+    )
