@@ -8,6 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TextIO
 
+from stack.errors import StackError
+
 
 class Backend(Enum):
     """Where NATS and Postgres come from. The services are processes of this machine either way."""
@@ -19,8 +21,12 @@ class Backend(Enum):
 
     @classmethod
     def from_environment(cls) -> "Backend":
-        """Read the variable BACKEND; embedded without it."""
-        return cls(os.environ.get("BACKEND") or "embedded")
+        """Read the variable BACKEND; embedded without it. Raises StackError for a value that is neither."""
+        value = os.environ.get("BACKEND") or "embedded"
+        try:
+            return cls(value)
+        except ValueError:
+            raise StackError(f"BACKEND={value!r}: it must be {' or '.join(one.value for one in cls)}") from None
 
 
 class DeathWatch(Enum):

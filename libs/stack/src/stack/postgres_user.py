@@ -35,7 +35,7 @@ def prepare_user(data_dir: Path, postgres_data: Path) -> str | None:
 def _find_or_add_user() -> int:
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(_USER).pw_uid
-    add = ("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER)
+    add = ("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER)
     try:
         subprocess.run(add, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -59,7 +59,9 @@ def _let_others_pass(path: Path) -> None:
 def _let_others_execute() -> None:
     """Repair the installed package if a strict umask took its permissions away from everyone but root."""
     check = (str(binary("postgres")), "--version")
-    if subprocess.run(check, user=_USER, cwd="/", capture_output=True, check=False).returncode == 0:
+    # With its own groups, too: a process that kept ours would be judged by what root's group may do.
+    tried = subprocess.run(check, user=_USER, group=_USER, extra_groups=[], cwd="/", capture_output=True, check=False)
+    if tried.returncode == 0:
         return
     package = package_dir()
     for top in (package, Path(f"{package}.libs")):

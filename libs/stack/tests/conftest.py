@@ -1,0 +1,64 @@
+"""What the tests of libs/stack share: options with stand-in services, and waiting without luck."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from stack import Programs, Stack, StackOptions
+from stack.postgres_binaries import binary
+
+HERE = Path(__file__).parent
+STANDIN = (sys.executable, str(HERE / "standin.py"))
+STANDINS = Programs(STANDIN, STANDIN, STANDIN)
+
+
+@pytest.fixture
+def standins() -> Programs:
+    return STANDINS
+
+
+@pytest.fixture
+def servers_only(tmp_path: Path) -> StackOptions:
+    return StackOptions(data_dir=tmp_path / "data", chat_api=False, notifier=False, edges=0)
+
+
+@pytest.fixture
+def nats_only(tmp_path: Path) -> StackOptions:
+    return StackOptions(data_dir=tmp_path / "data", postgres=False, chat_api=False, notifier=False, edges=0)
+
+
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+    """Poll `condition` until it holds."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, f"did not happen within {timeout_s:g} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+def alive(pid: int, created: float) -> bool:
+    """Tell whether that very process still runs (a zombie does not)."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def descendants() -> dict[int, float]:
+    """Return pid and start time of every process below this one."""
+    return {child.pid: child.create_time() for child in psutil.Process().children(recursive=True)}
+
+
+async def sql(stack: Stack, statement: str) -> str:
+    """Run one statement with the stack's own password and return the bare answer."""
+    psql = (str(binary("psql")), "-X", "-w", "-q", "-t", "-A", "-c", statement, "-d", stack.database_url)
+    environment = {**os.environ, "PGPASSWORD": stack.database_password}
+    done = await asyncio.to_thread(subprocess.run, psql, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
