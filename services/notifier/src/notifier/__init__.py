@@ -1,1 +1,1 @@
-"""notifier"""
+"""Turns deliveries that reached no device into pushes: take, write down, decide late, hand over, record."""

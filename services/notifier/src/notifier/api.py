@@ -1,0 +1,143 @@
+"""The notifier over HTTP: health, metrics, and the record of pushes for services and administrators."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from contracts.codec import Contract
+from contracts.codes import ErrorCode
+from contracts.ids import UserId, Uuid, new_id
+from contracts.pushes import PushRecord, PushState
+from kit.health import Health
+from kit.tokens import Principal, TokenError, TokenExpired, verify
+from notifier.errors import NotifierError, StoreUnavailable
+from notifier.metrics import Metrics
+from notifier.store import Store
+
+PAGE_MAX = 1000
+_BIGINT_MAX = 2**63 - 1
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_CODE_OF_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+
+class PushPage(Contract):
+    """One page of pushes; ask again with `after_id=next_after_id` until a page is empty."""
+
+    pushes: list[PushRecord]
+    next_after_id: int
+
+
+class Refused(NotifierError):
+    """A request that gets a problem as its answer."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def create_api(*, store: Store, metrics: Metrics, health: Health, jwt_secret: str) -> FastAPI:
+    """The application; everything it needs is an argument."""
+    api = FastAPI(title="Natter notifier", version="1", docs_url=None, redoc_url=None)
+
+    def staff(request: Request) -> Principal:
+        return _authenticated(request, jwt_secret)
+
+    @api.get("/healthz/live", include_in_schema=False)
+    async def live() -> Response:
+        status, body = health.live_report()
+        return Response(body, status, media_type="application/json")
+
+    @api.get("/healthz/ready", include_in_schema=False)
+    async def ready() -> Response:
+        status, body = health.report()
+        return Response(body, status, media_type="application/json")
+
+    @api.get("/metrics", include_in_schema=False)
+    async def show_metrics() -> Response:
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @api.get("/v1/pushes", response_model=PushPage, response_model_exclude_none=True)
+    async def list_pushes(
+        _staff: Annotated[Principal, Depends(staff)],
+        after_id: Annotated[int, Query(ge=0, le=_BIGINT_MAX)] = 0,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+        event_id: Annotated[Uuid | None, Query()] = None,
+        user_id: Annotated[UserId | None, Query()] = None,
+    ) -> PushPage:
+        """What became of every delivery, oldest first."""
+        pushes = await store.pushes(after_id=after_id, limit=limit, event_id=event_id, user_id=user_id)
+        return PushPage(pushes=pushes, next_after_id=pushes[-1].id if pushes else after_id)
+
+    @api.get("/v1/pushes/summary")
+    async def summary(_staff: Annotated[Principal, Depends(staff)]) -> dict[PushState, int]:
+        """How many deliveries stand where."""
+        return await store.counts()
+
+    _add_problems(api)
+    return api
+
+
+def _authenticated(request: Request, jwt_secret: str) -> Principal:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Refused(ErrorCode.UNAUTHENTICATED, "an Authorization header with a Bearer token is needed")
+    try:
+        principal = verify(jwt_secret, token.strip())
+    except TokenExpired as expired:
+        raise Refused(ErrorCode.TOKEN_EXPIRED, str(expired)) from None
+    except TokenError as invalid:
+        raise Refused(ErrorCode.UNAUTHENTICATED, str(invalid)) from None
+    if not principal.acts_for_others:
+        raise Refused(ErrorCode.FORBIDDEN, "this needs the role service or admin")
+    return principal
+
+
+# --- problems (RFC 9457) ----------------------------------------------------------------------------------------------
+
+
+def _add_problems(api: FastAPI) -> None:
+    @api.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> JSONResponse:
+        return _problem(request, error.code, str(error))
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        reasons = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()[:5])
+        return _problem(request, ErrorCode.VALIDATION_FAILED, reasons)
+
+    @api.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = _CODE_OF_STATUS.get(error.status_code, ErrorCode.VALIDATION_FAILED)
+        return _problem(request, code, str(error.detail), headers=dict(error.headers or {}))
+
+    @api.exception_handler(StoreUnavailable)
+    async def unavailable(request: Request, _error: StoreUnavailable) -> JSONResponse:
+        return _problem(request, ErrorCode.UNAVAILABLE, "the database cannot answer now", headers={"Retry-After": "1"})
+
+    @api.exception_handler(Exception)
+    async def unexpected(request: Request, _error: Exception) -> JSONResponse:
+        return _problem(request, ErrorCode.INTERNAL, "this is a bug; the log tells more under the request id")
+
+
+def _problem(request: Request, code: ErrorCode, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+    given = request.headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.match(given) else new_id()
+    more = {"X-Request-Id": request_id, **(headers or {})}
+    if code.status == HTTPStatus.UNAUTHORIZED:
+        more["WWW-Authenticate"] = "Bearer"
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(code.status).phrase,
+        "status": code.status,
+        "code": code.value,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    return JSONResponse(body, code.status, headers=more, media_type="application/problem+json")

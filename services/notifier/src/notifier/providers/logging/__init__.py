@@ -1,0 +1,1 @@
+"""The provider that prints pushes: for development, demonstrations and tests."""
