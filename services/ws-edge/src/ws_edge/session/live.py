@@ -1,0 +1,139 @@
+"""What a frame of a connected client means: bytes in, a list of effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from contracts.codes import CloseCode, ErrorCode
+from contracts.frames import (
+    REF_CHARS_MAX,
+    ClientAction,
+    FrameError,
+    SendMessage,
+    ServerAction,
+    frame_bytes,
+)
+
+FEATURES = ("messaging",)
+"""What this version of the edge can do, as `connected.features` says it."""
+
+Ref: TypeAlias = str | int | None
+_REF_INT_MAX = 2**53
+"""Beyond it JavaScript would hand back another number than it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Write this text frame to the client."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """Close the socket."""
+
+    code: CloseCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCommand:
+    """Ask chat-api to do it; its answer goes to the client under `ref`."""
+
+    message: SendMessage
+    ref: Ref
+
+
+Effect: TypeAlias = SendFrame | CloseSocket | ForwardCommand
+
+
+class FrameBudget:
+    """A token bucket that goes into debt: refused frames cost too, and too deep a debt is abuse."""
+
+    __slots__ = ("_abuse", "_at_s", "_burst", "_rate", "_tokens")
+
+    def __init__(self, per_second: float, burst: int, abuse: int, now_s: float) -> None:
+        self._rate, self._burst, self._abuse = per_second, burst, abuse
+        self._tokens = float(burst)
+        self._at_s = now_s
+
+    def spend(self, now_s: float) -> Effect | None:
+        """None if a frame is within the budget; else what to do instead of handling it."""
+        tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._rate) - 1
+        self._at_s = now_s
+        if tokens < -self._abuse:
+            return CloseSocket(CloseCode.TOO_MANY, "too many frames")
+        self._tokens = tokens
+        if tokens >= 0:
+            return None
+        wait_ms = int(1000 * -tokens / self._rate) + 1
+        return error(ErrorCode.RATE_LIMITED, "too many frames", retry_after_ms=wait_ms)
+
+
+def error(code: ErrorCode, message: str, *, ref: Ref = None, retry_after_ms: int | None = None) -> SendFrame:
+    """An `error` frame; the socket stays open."""
+    data = FrameError(code=code, message=message, retry_after_ms=retry_after_ms)
+    return SendFrame(frame_bytes(ServerAction.ERROR, data.model_dump(mode="json", exclude_none=True), ref=ref))
+
+
+def on_binary() -> list[Effect]:
+    """Binary frames mean nothing here."""
+    return [CloseSocket(CloseCode.BAD_FRAME, "frames are JSON text, not binary")]
+
+
+def on_text(payload: bytes) -> list[Effect]:
+    """What a text frame asks for. `payload` is valid UTF-8 within the size limit; everything else is checked here."""
+    try:
+        # Not json.loads: this one has a nesting limit of its own, and refuses NaN and lone surrogates.
+        frame = from_json(payload, allow_inf_nan=False)
+    except ValueError:
+        return [CloseSocket(CloseCode.BAD_FRAME, "not valid JSON")]
+    if not isinstance(frame, dict):
+        return [CloseSocket(CloseCode.BAD_FRAME, "a frame is a JSON object")]
+    action = frame.get("action")
+    if not isinstance(action, str):
+        return [CloseSocket(CloseCode.BAD_FRAME, "a frame has an action, which is a string")]
+    ref = frame.get("ref")
+    if not _is_ref(ref):
+        return [error(ErrorCode.VALIDATION_FAILED, f"ref must be a whole number or up to {REF_CHARS_MAX} characters")]
+    data = frame.get("data")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        return [error(ErrorCode.VALIDATION_FAILED, "data must be an object", ref=ref)]
+    return [_act(action, data, ref)]
+
+
+def _is_ref(ref: object) -> bool:
+    if isinstance(ref, bool):
+        return False
+    if isinstance(ref, int):
+        return abs(ref) <= _REF_INT_MAX
+    return ref is None or (isinstance(ref, str) and len(ref) <= REF_CHARS_MAX)
+
+
+def _act(action: str, data: Mapping[str, Any], ref: Ref) -> Effect:
+    match action:
+        case ClientAction.PING:
+            return SendFrame(frame_bytes(ServerAction.PONG, {}, ref=ref))
+        case ClientAction.SEND_MESSAGE:
+            try:
+                return ForwardCommand(SendMessage.model_validate(data), ref)
+            except ValidationError as invalid:
+                return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
+        case _ if action in set(ClientAction):
+            return error(ErrorCode.UNKNOWN_ACTION, f"{action} is not supported by this server version", ref=ref)
+        case _:
+            return error(ErrorCode.UNKNOWN_ACTION, "there is no such action", ref=ref)
+
+
+def _reasons(invalid: ValidationError) -> str:
+    """Field and fault, never the input: it may be private."""
+    faults = invalid.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'data'}: {fault['msg']}" for fault in faults[:10])
