@@ -1,6 +1,7 @@
 """What the tests of libs/stack share: options with stand-in services, and waiting without luck."""
 
 import asyncio
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack import Programs, Stack, StackOptions
+from stack import Backend, Programs, Stack, StackOptions
 from stack.postgres_binaries import binary
 
 HERE = Path(__file__).parent
@@ -26,12 +27,12 @@ def standins() -> Programs:
 
 @pytest.fixture
 def servers_only(tmp_path: Path) -> StackOptions:
-    return StackOptions(data_dir=tmp_path / "data", chat_api=False, notifier=False, edges=0)
+    return StackOptions(data_dir=tmp_path / "data", backend=Backend.EMBEDDED, chat_api=False, notifier=False, edges=0)
 
 
 @pytest.fixture
-def nats_only(tmp_path: Path) -> StackOptions:
-    return StackOptions(data_dir=tmp_path / "data", postgres=False, chat_api=False, notifier=False, edges=0)
+def nats_only(servers_only: StackOptions) -> StackOptions:
+    return dataclasses.replace(servers_only, postgres=False)
 
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:

@@ -149,34 +149,6 @@ async def test_a_pid_file_that_names_another_program_is_stale(servers_only: Stac
         bystander.communicate(b"\n")
 
 
-async def test_a_part_is_killed_and_comes_back_on_its_port(servers_only: StackOptions) -> None:
-    """A killed part is not ready, is no failure, and starts again on the same port with the same data."""
-    async with Stack(servers_only) as stack:
-        await sql(stack, "CREATE TABLE kept (n int)")
-        for part in (stack.part("postgres"), stack.part("nats")):
-            port, pid = part.port, part.pid
-            await part.kill()
-            assert (part.running, part.died, part.pid) == (False, False, None)
-            await part.start()
-            assert part.port == port
-            assert part.pid != pid
-        assert await sql(stack, "SELECT count(*) FROM kept") == "0"
-
-
-async def test_a_frozen_part_answers_after_it_resumes(servers_only: StackOptions) -> None:
-    """A suspended Postgres says nothing at all; resumed, it answers the question asked meanwhile."""
-    async with Stack(servers_only) as stack:
-        postgres = stack.part("postgres")
-        await postgres.suspend()
-        assert postgres.pid is not None
-        assert psutil.Process(postgres.pid).status() == psutil.STATUS_STOPPED
-        question = asyncio.create_task(sql(stack, "SELECT 1"))
-        done, _ = await asyncio.wait([question], timeout=0.5)
-        assert not done
-        await postgres.resume()
-        assert await asyncio.wait_for(question, 20) == "1"
-
-
 async def test_an_unexpected_end_is_noticed(tmp_path: Path, standins: Programs) -> None:
     """A service that ends by itself is reported with its name and its log."""
     async with Stack(StackOptions(data_dir=tmp_path / "data", programs=standins, edges=1, notifier=False)) as stack:

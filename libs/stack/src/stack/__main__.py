@@ -17,8 +17,8 @@ def main() -> int:
     try:
         arguments = _parser().parse_args()
         if arguments.command == "dev":
-            return run_until_signal(dev(dev_options(), started))
-        return run_until_signal(up(_up_options(arguments), started))
+            return run_until_signal(dev(dev_options(), started), with_parent=arguments.with_parent)
+        return run_until_signal(up(_up_options(arguments), started), with_parent=arguments.with_parent)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
@@ -27,7 +27,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stack", description="Runs Natter on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser(
+    development = commands.add_parser(
         "dev",
         help="everything on fixed ports, with demo accounts; data survives in .natter/dev",
         description="Runs everything on fixed ports (NATTER_DEV_*_PORT changes them) with demo accounts, until Ctrl-C.",
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         default=Backend.from_environment().value,
         help="where NATS and Postgres come from (default: $BACKEND, else embedded)",
     )
+    for command in (development, plain):
+        command.add_argument(
+            "--with-parent", action="store_true", help="stop when the process that started this one dies"
+        )
     return parser
 
 

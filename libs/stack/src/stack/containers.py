@@ -5,7 +5,8 @@ The only file that imports testcontainers.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import docker.errors  # type: ignore[import-untyped]
@@ -26,6 +27,8 @@ POSTGRES_IMAGE = "postgres:18"
 _PROBE_EVERY_S = 0.1
 _PROBE_TIMEOUT_S = 3.0
 _STOP_GRACE_S = 20
+# testcontainers makes its cleaner's container with the first one; two firsts at the same time would make it twice.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class ContainerPart:
@@ -47,6 +50,7 @@ class ContainerPart:
         self._probe = probe
         self._log = LogPump(name, runtime.log_dir, runtime.sink)
         self._ready_timeout_s = ready_timeout_s
+        self._starting: asyncio.Future[None] | None = None
         self._created = False
         self._wanted = False
 
@@ -69,7 +73,12 @@ class ContainerPart:
         """Start it and wait until it is ready; nothing happens if it runs. Raises PartFailed."""
         if self.running:
             return
-        await asyncio.to_thread(self._start)
+        # Shielded: a thread cannot be cancelled, and dispose must know what it has made.
+        self._starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        try:
+            await asyncio.shield(self._starting)
+        except Exception as error:  # the engine's client has no root of its own for what can go wrong here
+            raise PartFailed(self.name, f"its container did not start ({error})", self.log_tail()) from error
         try:
             async with asyncio.timeout(self._ready_timeout_s):
                 await self._until_ready()
@@ -105,6 +114,8 @@ class ContainerPart:
 
     async def dispose(self) -> None:
         """Remove the container and its volumes."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         await self.terminate()
         self._log.join(2.0)
         await asyncio.to_thread(self._container.stop)
@@ -133,9 +144,11 @@ class ContainerPart:
         if self._created:
             self._wrapped.start()
         else:
-            self._container.start()
+            with _ONE_AT_A_TIME:
+                self._container.start()
             self._created = True
-        self._log.follow_lines(_lines(self._wrapped.attach(stream=True, logs=first)))
+        tail: int | str = "all" if first else 0
+        self._log.follow_lines(_lines(self._wrapped.logs(stream=True, follow=True, tail=tail)))
 
     async def _until_ready(self) -> None:
         while True:
@@ -197,10 +210,11 @@ def _postgres(port: int, secrets: Secrets) -> DockerContainer:
     )
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(chunks: Any) -> Iterator[bytes]:
     """Cut the engine's stream, whose pieces end anywhere, into lines."""
     rest = b""
-    with contextlib.suppress(OSError):  # the engine closes the stream with the container
+    # The engine ends the stream with the container; the connection under it is ours to close.
+    with contextlib.suppress(OSError), contextlib.closing(chunks):
         for chunk in chunks:
             *whole, rest = (rest + chunk).split(b"\n")
             yield from whole

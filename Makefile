@@ -1,0 +1,88 @@
+# Every target sets up what it needs by itself; a machine with Python 3.11 to 3.13 and make is enough.
+
+VENV ?= .venv
+# The first Python that fits. Choose another one: make test PYTHON=python3.12 VENV=.venv-3.12
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; \
+	done)
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
+SOURCES := $(wildcard libs/*/src services/*/src)
+# mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
+TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo)
+INTEGRATION := $(wildcard tests/integration)
+# Tests of libs/stack that hold for embedded and for containerised servers alike.
+EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/test_either_backend.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo test test-unit test-integration test-containers bench lint format lock up down clean
+
+help: ## Show this help
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock requirements-bootstrap.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=/path/to/python"; exit 1; }
+	@echo "[1/4] virtual environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/4] uv, the installer"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@echo "[3/4] every dependency, by hash"
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	@echo "[4/4] our own packages, editable"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e ./%)
+	@touch $@
+
+setup: $(READY) ## Make the virtual environment (every other target does, too)
+
+dev: $(READY) ## Run everything on this machine with demo accounts; data survives in .natter/dev
+	@$(BIN)/python -m stack dev --with-parent
+
+demo: $(READY) ## Play real dialogues through a fresh stack, or through TARGET=http://host:port
+	@PYTHONPATH=bench:. $(BIN)/python -m demo $(if $(TARGET),--target $(TARGET))
+
+test: $(READY) ## Run unit and integration tests
+	@$(BIN)/pytest libs services $(INTEGRATION) $(ARGS)
+
+test-unit: $(READY) ## Run the tests that stand beside the sources
+	@$(BIN)/pytest libs services $(ARGS)
+
+test-integration: $(READY) ## Run the black-box tests against real NATS and Postgres
+	@$(BIN)/pytest tests/integration $(ARGS)
+
+test-containers: $(READY) ## Run the same tests with NATS and Postgres from containers
+	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(INTEGRATION) $(ARGS)
+
+bench: $(READY) ## Measure, and add a line to bench/results.ndjson
+	@PYTHONPATH=bench:. $(BIN)/python -m bench $(ARGS)
+
+lint: $(READY) ## Check style, types and who imports whom
+	@echo "ruff check" && $(BIN)/ruff check .
+	@echo "ruff format" && $(BIN)/ruff format --check .
+	@echo "mypy" && $(BIN)/mypy $(SOURCES)
+	@for tests in $(TESTS); do \
+		if find $$tests -name '*.py' | grep -q .; then echo "mypy $$tests"; $(BIN)/mypy $$tests || exit 1; fi; \
+	done
+	@echo "import-linter" && $(BIN)/lint-imports
+
+format: $(READY) ## Put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# Versions and hashes only: no address (whoever installs chooses the index) and no path of this machine.
+lock: $(READY) ## Renew requirements.lock from the pyproject files
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header pyproject.toml --group dev $(MEMBERS:%=%/pyproject.toml) $(ARGS) --quiet --output-file - \
+		| grep -v '^-e file:' > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+up: ## Run the production shape in containers, until everything is healthy
+	@docker compose up --build --wait
+
+down: ## Stop those containers; their data stays
+	@docker compose down
+
+clean: ## Remove the environment, caches, and .natter with the data of make dev
+	@rm -rf $(VENV) .natter .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
