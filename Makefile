@@ -20,7 +20,7 @@ EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/tes
 .PHONY: help setup dev demo test test-unit test-integration test-containers bench lint format lock up down clean
 
 help: ## Show this help
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; name it: make PYTHON=/path/to/python"; exit 1; }
