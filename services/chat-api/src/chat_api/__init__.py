@@ -1,1 +1,1 @@
-"""chat_api"""
+"""chat-api: the record of every conversation, and the one door through which its events leave."""

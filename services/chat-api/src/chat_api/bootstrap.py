@@ -1,0 +1,220 @@
+"""The composition root: makes every part once, starts what the role needs, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+import nats.errors
+import nats.js.errors
+import uvicorn
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chat_api import metrics, migrate
+from chat_api.app import create_app, create_health_app
+from chat_api.commands import handlers
+from chat_api.commands.batcher import SendBatcher
+from chat_api.commands.handlers import SendResult, Sent
+from chat_api.domain.commands import SendMessage
+from chat_api.fanout.fanout import Fanout
+from chat_api.http.auth import Passwords
+from chat_api.http.context import Context
+from chat_api.relay.relay import Relay
+from chat_api.relay.waker import Waker
+from chat_api.settings import ChatApiSettings
+from chat_api.socket_commands import SocketCommands
+from chat_api.store.database import DatabaseUnavailable, create_engine, is_away, translated, wait_until_migrated
+from chat_api.store.unit_of_work import PostgresUnitOfWork
+from contracts.streams import ALL_STREAMS
+from kit import bus
+from kit.backoff import full_jitter
+from kit.health import Health
+from kit.logs import Stage, logger
+
+log = logger()
+
+DATABASE_PROBE_S = 2.0
+FORGET_KEYS_EVERY_S = 60.0
+FORGET_KEYS_BATCH = 1000
+GRACEFUL_SHUTDOWN_S = 10
+
+
+class Role(StrEnum):
+    """What one process does."""
+
+    ALL = "all"
+    SERVE = "serve"
+    RELAY = "relay"
+    FANOUT = "fanout"
+
+    def includes(self, other: Role) -> bool:
+        """Whether a process in this role also does the other's work."""
+        return self in (Role.ALL, other)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process before our parts are stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Process:
+    """One chat-api process. `run` returns when it was told to stop and everything has ended."""
+
+    def __init__(self, settings: ChatApiSettings, role: Role) -> None:
+        self._settings = settings
+        self._role = role
+        self._health = Health("database", "nats")
+        self._engine: AsyncEngine = create_engine(settings, f"chat-api {role.value}")
+        self._waker = Waker(settings)
+        self._relay: Relay | None = None
+        self._fanout: Fanout | None = None
+        self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
+        self._sends = SendBatcher(
+            self._carry_sends,
+            lanes=settings.send_workers,
+            batch_max=settings.send_batch_max,
+            queue_max=settings.send_queue_max,
+        )
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; a second signal does not wait for open requests."""
+        server = self._server()
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        log.info("starting", stage=Stage.LIFECYCLE, role=self._role.value, port=self._settings.port)
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = group.create_task(self._work())
+                await server.serve()
+                work.cancel()
+        finally:
+            await self._engine.dispose()
+            log.info("stopped", stage=Stage.LIFECYCLE)
+
+    def _server(self) -> _Server:
+        if self._role.includes(Role.SERVE):
+            passwords = Passwords(self._settings.password_hashes_max)
+            context = Context(self._settings, self._engine, self._uow, self._sends, passwords, self._health)
+            app = create_app(context)
+        else:
+            app = create_health_app(self._health)
+        return _Server(
+            uvicorn.Config(
+                app,
+                host=self._settings.host,
+                port=self._settings.port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                http="httptools",
+                server_header=False,
+                timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
+            )
+        )
+
+    async def _work(self) -> None:
+        """Wait for Postgres, then for NATS, then do the role's work; HTTP answers health all the while."""
+        await wait_until_migrated(self._engine, migrate.head_revision(), self._say_database)
+        self._health.ok("database")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._probe_database())
+            if self._role.includes(Role.SERVE):
+                group.create_task(self._sends.run())
+                group.create_task(self._waker.run())
+                group.create_task(self._forget_keys())
+            group.create_task(self._work_on_nats())
+
+    async def _work_on_nats(self) -> None:
+        self._health.missing("nats", f"connecting to {self._settings.nats_url}")
+        log.info("waiting for NATS", stage=Stage.LIFECYCLE, url=self._settings.nats_url)
+        client = await bus.connect(self._settings, service="chat-api", on_interrupted=self._interrupted)
+        try:
+            js = client.jetstream(timeout=5)
+            await self._ensure_streams(js)
+            # From here on NATS may go: messages are accepted all the same, and relayed when it is back.
+            self._health.ok("nats")
+            log.info("ready", stage=Stage.LIFECYCLE, role=self._role.value)
+            await self._run_parts(client, js)
+        finally:
+            await bus.close(client)
+
+    async def _run_parts(self, client: Client, js: JetStreamContext) -> None:
+        async with asyncio.TaskGroup() as group:
+            if self._role.includes(Role.RELAY):
+                self._relay = Relay(self._settings, js)
+                group.create_task(self._relay.run())
+            if self._role.includes(Role.FANOUT):
+                self._fanout = Fanout(self._settings, self._engine, client, js)
+                group.create_task(self._fanout.run())
+            if self._role.includes(Role.SERVE):
+                group.create_task(SocketCommands(self._settings, client, self._sends).run())
+
+    async def _ensure_streams(self, js: JetStreamContext) -> None:
+        for wait_s in full_jitter(0.2, 5.0):
+            try:
+                for definition in ALL_STREAMS:
+                    await bus.ensure_stream(js, definition)
+            except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as failed:
+                self._health.missing("nats", f"JetStream does not answer ({type(failed).__name__})")
+                log.warning("waiting for JetStream", stage=Stage.LIFECYCLE, error=str(failed)[:200])
+                await asyncio.sleep(wait_s)
+            else:
+                return
+
+    async def _say_database(self, reason: str) -> None:
+        self._health.missing("database", reason)
+        log.warning("waiting for Postgres", stage=Stage.LIFECYCLE, reason=reason)
+
+    async def _probe_database(self) -> None:
+        """Not ready while Postgres is away: nothing can be accepted then."""
+        while True:
+            await asyncio.sleep(DATABASE_PROBE_S)
+            try:
+                async with asyncio.timeout(DATABASE_PROBE_S), self._engine.connect() as connection:
+                    await connection.execute(text("SELECT 1"))
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                self._health.missing("database", f"Postgres does not answer ({type(error).__name__})")
+            else:
+                self._health.ok("database")
+
+    async def _forget_keys(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_KEYS_EVERY_S)
+            with contextlib.suppress(DatabaseUnavailable):
+                forgotten = FORGET_KEYS_BATCH
+                while forgotten == FORGET_KEYS_BATCH:
+                    forgotten = await self._uow.forget_old_keys(FORGET_KEYS_BATCH)
+
+    async def _carry_sends(self, commands: Sequence[SendMessage]) -> list[SendResult]:
+        async with translated():
+            results = await handlers.send_messages(commands, self._uow)
+        metrics.send_batch.observe(len(commands))
+        metrics.messages_accepted.inc(sum(1 for result in results if isinstance(result, Sent) and not result.duplicate))
+        return results
+
+    def _committed(self) -> None:
+        if self._relay is not None:
+            self._relay.wake()
+        self._waker.wake()
+
+    async def _interrupted(self, reason: str) -> None:
+        if self._fanout is not None:
+            self._fanout.interrupted(reason)

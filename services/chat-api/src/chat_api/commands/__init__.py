@@ -1,0 +1,1 @@
+"""Carrying out commands: load what the decision needs, decide, store, in one transaction."""

@@ -1,0 +1,73 @@
+"""Why a command was refused. Each class's docstring is the message that a person gets when none is given.
+
+Refused
+├── NotFound              also "exists, but not for you": existence is private
+├── Forbidden
+├── AlreadyExists
+├── UnknownUsers
+├── InvalidReference
+├── IdempotencyConflict
+└── SeqOutOfRange
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from contracts.codes import ErrorCode
+
+
+class Refused(Exception):
+    """The request cannot be carried out."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.VALIDATION_FAILED
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """One sentence for the person who made the request."""
+        return str(self)
+
+
+class NotFound(Refused):
+    """There is no such thing, or it is not yours to see."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Forbidden(Refused):
+    """You may see this, but not do that."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class AlreadyExists(Refused):
+    """Something with this id exists already, with other content."""
+
+    code = ErrorCode.ALREADY_EXISTS
+
+
+class UnknownUsers(Refused):
+    """Some of the named users do not exist: register them first with POST /v1/users."""
+
+    code = ErrorCode.UNKNOWN_USER
+
+
+class InvalidReference(Refused):
+    """`reply_to` names no message of this conversation."""
+
+    code = ErrorCode.VALIDATION_FAILED
+
+
+class IdempotencyConflict(Refused):
+    """This client_msg_id or Idempotency-Key was used before with another body."""
+
+    code = ErrorCode.IDEMPOTENCY_CONFLICT
+
+
+class SeqOutOfRange(Refused):
+    """The seq lies beyond the end of the conversation."""
+
+    code = ErrorCode.SEQ_OUT_OF_RANGE

@@ -1,0 +1,204 @@
+"""The fan-out process: holds its share of the lanes, publishes to users, and settles what comes back.
+
+EVENTS ──► lane ──► recipients ──► natter.user.<id> (reply: our receipt inbox)
+                                         │
+     receipt from an edge ◄──────────────┤──► settled
+     503, nobody subscribed ◄────────────┤──► OFFLINE_DELIVERY ──► settled
+     nothing in time ◄───────────────────┘──► OFFLINE_DELIVERY ──► settled
+                                                 all settled ──► ack to JetStream
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chat_api import metrics
+from chat_api.fanout.lane import Lane, LaneLost
+from chat_api.fanout.lanes import Lanes, Term
+from chat_api.fanout.offline import OfflineHandover
+from chat_api.fanout.receipts import ReceiptBook, Work
+from chat_api.fanout.recipients import Bounds, Recipients
+from chat_api.settings import ChatApiSettings
+from chat_api.store import queries
+from chat_api.store.database import DatabaseUnavailable, translated
+from contracts import subjects
+from contracts.codec import decode
+from contracts.delivery import DELIVERY_HEADER, Durable, Receipt, delivery_header
+from contracts.envelope import Envelope
+from contracts.errors import ContractError
+from contracts.frames import event_frame
+from contracts.ids import new_id
+from kit.backoff import full_jitter
+from kit.logs import Stage, logger
+
+log = logger()
+
+SWEEP_S = 0.1
+"""How often expired deliveries are looked for; a push is late by at most this."""
+BALANCE_S = 2.0
+"""How often a process looks whether it holds its share of the lanes."""
+
+PUSH_EVENTS = frozenset({"message.created"})
+"""Events that must reach a device or become a push. Others are hints: whoever misses one sees the gap in `seq`."""
+
+
+class Fanout:
+    """`run` works until cancelled; `interrupted` is told of every doubt about the NATS connection."""
+
+    def __init__(
+        self, settings: ChatApiSettings, engine: AsyncEngine, nats_client: Client, js: JetStreamContext
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._nats = nats_client
+        self._js = js
+        self._inbox_id = new_id()
+        self._lanes = Lanes(engine, self._inbox_id, settings.fanout_partitions, settings.fanout_lease_s)
+        self._book = ReceiptBook(settings.delivery_ack_timeout_s, settings.important_mobile_wait_s)
+        self._handover = OfflineHandover(js)
+        self._recipients = Recipients(self._load_members, settings.membership_cache_max)
+        self._held: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+
+    def interrupted(self, reason: str) -> None:
+        """Messages may have been lost on the way to us: every lane goes back to its floor."""
+        for lane, _ in self._held.values():
+            lane.begin_anew(reason)
+
+    async def run(self) -> None:
+        """Hold lanes and settle deliveries, until cancelled; then give the lanes back."""
+        await self._nats.subscribe(subjects.receipts(self._inbox_id), cb=self._settled)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._handover.run())
+                group.create_task(self._sweep())
+                group.create_task(self._balance(group))
+        finally:
+            await self._give_back()
+
+    async def _balance(self, group: asyncio.TaskGroup) -> None:
+        """Take lanes while we hold less than our share, let one go while we hold more."""
+        waits = full_jitter(0.2, 5.0)
+        while True:
+            try:
+                share = await self._lanes.fair_share()
+                while len(self._held) < share and (term := await self._lanes.take()) is not None:
+                    self._start(term, group)
+                if len(self._held) > share:
+                    await self._let_go(max(self._held))
+                waits = full_jitter(0.2, 5.0)
+            except DatabaseUnavailable:
+                await asyncio.sleep(next(waits))
+                continue
+            metrics.fanout_lanes.set(len(self._held))
+            await asyncio.sleep(BALANCE_S if self._held else min(BALANCE_S, self._settings.fanout_lease_s / 10))
+
+    def _start(self, term: Term, group: asyncio.TaskGroup) -> None:
+        lane = Lane(
+            term,
+            settings=self._settings,
+            nats_client=self._nats,
+            js=self._js,
+            lanes=self._lanes,
+            book=self._book,
+            publish=self._publish,
+        )
+        self._held[term.lane] = (lane, group.create_task(self._work(lane)))
+
+    async def _work(self, lane: Lane) -> None:
+        """Keep one lane going through every trouble, until it is somebody else's."""
+        waits = full_jitter(0.1, 5.0)
+        number = lane.term.lane
+        try:
+            while True:
+                try:
+                    await lane.run()
+                except LaneLost:
+                    log.info("lane is somebody else's now", stage=Stage.LISTENER, lane=number)
+                    return
+                except (DatabaseUnavailable, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+                    log.warning("lane waits", stage=Stage.LISTENER, lane=number, error=type(away).__name__)
+                await asyncio.sleep(next(waits))
+                with contextlib.suppress(DatabaseUnavailable):
+                    if not await lane.next_term():
+                        return
+        finally:
+            held = self._held.get(number)
+            if held is not None and held[0] is lane:
+                del self._held[number]
+
+    async def _let_go(self, number: int) -> None:
+        lane, task = self._held.pop(number)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await lane.note_floor()
+        await self._lanes.release(lane.term)
+
+    async def _give_back(self) -> None:
+        # The database may be what we stop for: then the leases end by themselves.
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(2):
+                for lane, _ in list(self._held.values()):
+                    await lane.note_floor()
+                    await self._lanes.release(lane.term)
+                await self._lanes.leave()
+        self._held.clear()
+
+    async def _publish(self, event: Envelope, work: Work) -> None:
+        """Publish `event` to everybody whom it concerns, and open a delivery for each who must confirm it."""
+        frame = event_frame(event)
+        if frame is None:
+            return
+        must_arrive = event.type in PUSH_EVENTS
+        sender = event.data.get("sender_id") if must_arrive else None
+        excluded = set(event.data.get("exclude_user_ids", ()))
+        work.important = bool(event.data.get("is_important"))
+        headers = {DELIVERY_HEADER: delivery_header(Durable(event.subject, event.seq))}
+        if event.traceparent is not None:
+            headers["traceparent"] = event.traceparent
+        recipients = await self._recipients.of(event)
+        now = asyncio.get_running_loop().time()
+        for user_id in recipients:
+            if user_id in excluded:
+                continue
+            reply = ""
+            # The sender's own devices get the frame, but are no reason for a push.
+            if must_arrive and user_id != sender:
+                reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
+            await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
+        log.debug("published", stage=Stage.DELIVER, event_id=event.id, seq=event.seq, recipients=len(recipients))
+
+    async def _settled(self, message: Msg) -> None:
+        """A receipt from an edge, or NATS' word that no edge is subscribed."""
+        try:
+            ticket = subjects.parse_receipt(message.subject)
+            if message.headers and message.headers.get("Status") == "503":
+                undelivered = self._book.no_responders(ticket)
+                if undelivered is not None:
+                    await self._handover.hand_over(undelivered)
+                return
+            receipt = decode(Receipt, message.data)
+        except ContractError as wrong:
+            log.warning("unreadable receipt", stage=Stage.DELIVER, error=str(wrong)[:200])
+            return
+        if self._book.receipt(ticket, receipt.device_type, asyncio.get_running_loop().time()):
+            metrics.fanout_deliveries.labels("delivered").inc()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for undelivered in self._book.expired(asyncio.get_running_loop().time()):
+                await self._handover.hand_over(undelivered)
+            metrics.fanout_open.set(len(self._book))
+
+    async def _load_members(self, conversation_id: str) -> Bounds:
+        async with translated(), self._engine.connect() as connection:
+            return await queries.member_bounds(connection, conversation_id)

@@ -1,0 +1,107 @@
+"""Who asks: bearer tokens on every route, and tokens for local accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from fastapi import APIRouter, Depends, Request
+
+from chat_api.domain.commands import Actor
+from chat_api.http.context import ContextDep
+from chat_api.http.errors import ApiError, problem_responses
+from chat_api.http.schemas import TokenRequest, TokenResponse
+from chat_api.store import queries
+from chat_api.store.database import translated
+from contracts.codes import ErrorCode
+from kit import tokens
+from kit.tokens import Principal, Role
+
+
+class Passwords:
+    """argon2 with a bound on how many run at once: each takes memory and a core, and none may block the loop."""
+
+    def __init__(self, at_once_max: int) -> None:
+        self._hasher = PasswordHasher()
+        self._turns = asyncio.Semaphore(at_once_max)
+        # Checked when the account does not exist, so that the time taken does not tell.
+        self._nobody = self._hasher.hash("nobody's password")
+
+    async def hash(self, password: str) -> str:
+        """A salted hash, in argon2's own notation."""
+        async with self._turns:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Whether the password is the one; takes as long when there is no account."""
+        async with self._turns:
+            return await asyncio.to_thread(self._verify, stored or self._nobody, password) and stored is not None
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+async def principal(request: Request, context: ContextDep) -> Principal:
+    """The verified bearer of the request's token; 401 otherwise."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise ApiError(ErrorCode.UNAUTHENTICATED, "Send a token: Authorization: Bearer <JWT>.")
+    try:
+        return tokens.verify(context.settings.jwt_secret.get_secret_value(), token.strip())
+    except tokens.TokenExpired:
+        raise ApiError(ErrorCode.TOKEN_EXPIRED, "The token has expired: get a new one.") from None
+    except tokens.TokenError:
+        raise ApiError(ErrorCode.UNAUTHENTICATED, "The token is not valid.") from None
+
+
+PrincipalDep = Annotated[Principal, Depends(principal)]
+
+AUTH_ERRORS = (ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED)
+
+
+def actor(principal: Principal) -> Actor:
+    """The principal as the domain sees it."""
+    return Actor(
+        user_id=principal.user_id,
+        privileged=principal.acts_for_others,
+        staff=bool(principal.roles & {Role.CONSULTANT, Role.DOCTOR}),
+    )
+
+
+def require_privileged(principal: Principal) -> None:
+    """403 unless the principal is a host application or an admin."""
+    if not principal.acts_for_others:
+        raise ApiError(ErrorCode.FORBIDDEN, "Only a service or an admin may do that.")
+
+
+router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+@router.post(
+    "/token",
+    response_model=TokenResponse,
+    responses=problem_responses(
+        ErrorCode.WRONG_CREDENTIALS, ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE
+    ),
+)
+async def issue_token(body: TokenRequest, context: ContextDep) -> TokenResponse:
+    """An access token for a local account."""
+    async with translated(), context.engine.connect() as connection:
+        account = await queries.account(connection, body.user_id)
+    stored = account.password_hash if account else None
+    if not await context.passwords.matches(stored, body.password.get_secret_value()) or account is None:
+        raise ApiError(ErrorCode.WRONG_CREDENTIALS, "User or password is wrong.")
+    ttl_s = context.settings.access_token_ttl_s
+    token = tokens.issue(
+        context.settings.jwt_secret.get_secret_value(),
+        account.user.user_id,
+        account.user.roles,
+        ttl_s=ttl_s,
+        name=account.user.name,
+    )
+    return TokenResponse(access_token=token, expires_in=ttl_s)

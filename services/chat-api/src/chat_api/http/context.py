@@ -1,0 +1,55 @@
+"""What routes need, made once by `bootstrap` and handed to each request."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Header, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chat_api.commands.batcher import SendBatcher
+from chat_api.commands.ports import Once, UnitOfWork
+from chat_api.settings import ChatApiSettings
+from kit.health import Health
+
+if TYPE_CHECKING:
+    from chat_api.http.auth import Passwords
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The process's parts, as routes see them."""
+
+    settings: ChatApiSettings
+    engine: AsyncEngine
+    uow: UnitOfWork
+    sends: SendBatcher
+    passwords: Passwords
+    health: Health
+
+
+def _context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+ContextDep = Annotated[Context, Depends(_context)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,128}$",
+        description="A repeat with the same key within 24 hours gets the first answer and changes nothing.",
+    ),
+]
+
+
+def once(user_id: str, key: str | None, request: Request, body: bytes) -> Once | None:
+    """What an `Idempotency-Key` stands for: this user's request with this method, path and body."""
+    if key is None:
+        return None
+    digest = hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), body))).digest()
+    return Once(user_id, key, digest)

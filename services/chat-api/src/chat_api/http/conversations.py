@@ -1,0 +1,232 @@
+"""Conversations: open, list, change, and who takes part."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from chat_api.commands import handlers
+from chat_api.domain.commands import (
+    AddParticipants,
+    AdvanceRead,
+    CreateConversation,
+    RemoveParticipant,
+    UpdateConversation,
+)
+from chat_api.domain.errors import NotFound
+from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor
+from chat_api.http.context import Context, ContextDep, IdempotencyKey, once
+from chat_api.http.errors import ApiError, problem_responses
+from chat_api.http.schemas import (
+    PARTICIPANTS_MAX,
+    ConversationChange,
+    ConversationOut,
+    ConversationPage,
+    NewConversation,
+    NewParticipants,
+    ParticipantOut,
+    ReadBody,
+    ReadOut,
+)
+from chat_api.store import queries
+from chat_api.store.database import translated
+from chat_api.store.queries import ConversationSummary
+from contracts.codes import ErrorCode
+from contracts.ids import UserId, Uuid, new_id
+from contracts.times import now, rfc3339
+from kit.tokens import Principal
+
+router = APIRouter(prefix="/conversations", tags=["conversations"])
+
+ConversationId = Annotated[Uuid, Path(description="A conversation's id.")]
+
+_BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ConversationOut,
+    responses=problem_responses(
+        *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_USER, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
+    ),
+)
+async def create(
+    body: NewConversation,
+    request: Request,
+    principal: PrincipalDep,
+    context: ContextDep,
+    key: IdempotencyKey = None,
+) -> ConversationOut:
+    """Open a conversation. The caller owns it and takes part in it."""
+    conversation_id = await handlers.create_conversation(
+        CreateConversation(
+            conversation_id=new_id(),
+            actor=actor(principal),
+            owner_id=body.owner_id or principal.user_id,
+            participant_ids=tuple(body.participant_ids),
+            title=body.title,
+            metadata=body.metadata,
+            now=now(),
+        ),
+        context.uow,
+        once(principal.user_id, key, request, await request.body()),
+        201,
+    )
+    return await _one(conversation_id, principal, context)
+
+
+@router.get(
+    "",
+    response_model=ConversationPage,
+    response_model_exclude_none=True,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.VALIDATION_FAILED),
+)
+async def list_mine(
+    principal: PrincipalDep,
+    context: ContextDep,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> ConversationPage:
+    """The caller's conversations, newest activity first."""
+    before = _parse_cursor(cursor) if cursor is not None else None
+    async with translated(), context.engine.connect() as connection:
+        found = await queries.conversation_list(connection, principal.user_id, limit=limit + 1, before=before)
+    page, more = found[:limit], len(found) > limit
+    return ConversationPage(
+        conversations=[_out(summary) for summary in page],
+        next_cursor=_cursor(page[-1]) if more else None,
+    )
+
+
+@router.get(
+    "/{conversation_id}",
+    response_model=ConversationOut,
+    response_model_exclude_none=True,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED),
+)
+async def get_one(conversation_id: ConversationId, principal: PrincipalDep, context: ContextDep) -> ConversationOut:
+    """One conversation with its participants (the first thousand)."""
+    return await _one(conversation_id, principal, context)
+
+
+@router.patch(
+    "/{conversation_id}",
+    response_model=ConversationOut,
+    response_model_exclude_none=True,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, *_BODY_ERRORS),
+)
+async def change(
+    conversation_id: ConversationId, body: ConversationChange, principal: PrincipalDep, context: ContextDep
+) -> ConversationOut:
+    """Change title or metadata: the owner, or a consultant or doctor who takes part."""
+    await handlers.update_conversation(
+        UpdateConversation(conversation_id, actor(principal), body.title, body.metadata, now()), context.uow
+    )
+    return await _one(conversation_id, principal, context)
+
+
+@router.post(
+    "/{conversation_id}/participants",
+    response_model=ConversationOut,
+    response_model_exclude_none=True,
+    responses=problem_responses(
+        *AUTH_ERRORS,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.UNKNOWN_USER,
+        ErrorCode.IDEMPOTENCY_CONFLICT,
+        *_BODY_ERRORS,
+    ),
+)
+async def add_participants(
+    conversation_id: ConversationId,
+    body: NewParticipants,
+    request: Request,
+    principal: PrincipalDep,
+    context: ContextDep,
+    key: IdempotencyKey = None,
+) -> ConversationOut:
+    """Let users in; who is in already stays as he is."""
+    command = AddParticipants(conversation_id, actor(principal), tuple(dict.fromkeys(body.user_ids)), now())
+    await handlers.add_participants(
+        command, context.uow, once(principal.user_id, key, request, await request.body()), 200
+    )
+    return await _one(conversation_id, principal, context)
+
+
+@router.delete(
+    "/{conversation_id}/participants/{user_id}",
+    status_code=204,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED),
+)
+async def remove_participant(
+    conversation_id: ConversationId, user_id: UserId, principal: PrincipalDep, context: ContextDep
+) -> Response:
+    """Take a user out, or leave."""
+    await handlers.remove_participant(RemoveParticipant(conversation_id, actor(principal), user_id, now()), context.uow)
+    return Response(status_code=204)
+
+
+@router.put(
+    "/{conversation_id}/read",
+    response_model=ReadOut,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.NOT_FOUND, ErrorCode.SEQ_OUT_OF_RANGE, *_BODY_ERRORS),
+)
+async def mark_read(
+    conversation_id: ConversationId, body: ReadBody, principal: PrincipalDep, context: ContextDep
+) -> ReadOut:
+    """Move the caller's read cursor; a lower seq is ignored."""
+    seq = await handlers.advance_read(AdvanceRead(conversation_id, principal.user_id, body.seq, now()), context.uow)
+    return ReadOut(seq=seq)
+
+
+async def _one(conversation_id: str, principal: Principal, context: Context) -> ConversationOut:
+    async with translated(), context.engine.connect() as connection:
+        summary = await queries.conversation_summary(connection, conversation_id, principal.user_id)
+        if summary is None or (summary.read_seq is None and not principal.acts_for_others):
+            raise NotFound
+        people = await queries.participants(connection, conversation_id, PARTICIPANTS_MAX)
+    out = _out(summary)
+    out.participants = [
+        ParticipantOut(user_id=one.user_id, name=one.name, joined_at=one.joined_at, read_seq=one.read_seq)
+        for one in people
+    ]
+    return out
+
+
+def _out(summary: ConversationSummary) -> ConversationOut:
+    return ConversationOut(
+        id=summary.conversation_id,
+        title=summary.title,
+        owner_id=summary.owner_id,
+        metadata=summary.metadata,
+        last_seq=summary.last_seq,
+        read_seq=summary.read_seq,
+        unread_count=summary.unread_count,
+        last_message=summary.last_message,
+        created_at=summary.created_at,
+        last_activity_at=summary.last_activity_at,
+    )
+
+
+def _cursor(summary: ConversationSummary) -> str:
+    text = json.dumps([summary.last_activity_at.isoformat(), summary.conversation_id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        at_text, conversation_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        at = datetime.fromisoformat(at_text)
+        rfc3339(at)
+        if not isinstance(conversation_id, str) or len(conversation_id) != 36:
+            raise ValueError("not an id")
+    except (ValueError, TypeError, UnicodeError):
+        raise ApiError(ErrorCode.VALIDATION_FAILED, "The cursor is not one of ours.") from None
+    return at, conversation_id

@@ -1,0 +1,70 @@
+"""What every request passes first: a request id, and a limit on the body that does not trust Content-Length."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat_api.http.errors import problem_response
+from contracts.codes import ErrorCode
+from contracts.ids import new_id
+
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
+
+
+class _TooLarge(Exception):
+    """The body went over the limit while it was read."""
+
+
+class RequestLimits:
+    """ASGI middleware. A caller's `X-Request-Id` is kept if it is harmless, and always answered."""
+
+    def __init__(self, app: ASGIApp, body_bytes_max: int) -> None:
+        self._app = app
+        self._body_bytes_max = body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.match(given) else new_id()
+        scope["natter.request_id"] = request_id
+        started = False
+
+        async def tagged(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._body_bytes_max:
+            await self._refuse(scope, receive, tagged, request_id)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._body_bytes_max:
+                    raise _TooLarge
+            return message
+
+        try:
+            await self._app(scope, counted, tagged)
+        except _TooLarge:
+            if started:
+                raise
+            await self._refuse(scope, receive, tagged, request_id)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        message = f"The body exceeds {self._body_bytes_max} bytes."
+        # The rest of the body is not read: the connection cannot be used again.
+        response = problem_response(ErrorCode.PAYLOAD_TOO_LARGE, message, request_id, headers={"Connection": "close"})
+        await response(scope, receive, send)

@@ -1,0 +1,209 @@
+"""Messages: send, edit, delete, and history by seq."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chat_api.commands import handlers
+from chat_api.commands.handlers import Sent
+from chat_api.domain.commands import DeleteMessage, EditMessage, SendMessage
+from chat_api.domain.errors import NotFound, SeqOutOfRange
+from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor, require_privileged
+from chat_api.http.context import Context, ContextDep, IdempotencyKey
+from chat_api.http.conversations import ConversationId
+from chat_api.http.errors import ApiError, problem_responses
+from chat_api.http.schemas import ChatSendBody, ChatSent, EditBody, EventPage, MessagePage, SendBody
+from chat_api.store import queries
+from chat_api.store.database import translated
+from chat_api.store.queries import Window
+from contracts.codec import encode
+from contracts.codes import ErrorCode
+from contracts.ids import Uuid, new_id
+from contracts.messages import Message, MessageDraft
+from contracts.stream_ids import ConversationStream
+from contracts.times import now
+from kit.logs import Stage, logger
+from kit.tokens import Principal
+
+log = logger()
+
+router = APIRouter(tags=["messages"])
+seed_router = APIRouter(tags=["messages"])
+
+_BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE)
+_PAGE_ERRORS = problem_responses(
+    *AUTH_ERRORS, ErrorCode.NOT_FOUND, ErrorCode.SEQ_OUT_OF_RANGE, ErrorCode.VALIDATION_FAILED
+)
+
+PAGE_MAX = 200
+
+
+@router.post(
+    "/conversations/{conversation_id}/messages",
+    status_code=201,
+    response_model=Message,
+    responses={
+        200: {"model": Message, "description": "The same (sender, client_msg_id) was sent before: the first message."},
+        **problem_responses(
+            *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
+        ),
+    },
+)
+async def send(
+    conversation_id: ConversationId,
+    body: SendBody,
+    principal: PrincipalDep,
+    context: ContextDep,
+    _key: IdempotencyKey = None,
+) -> Response:
+    """Send a message. `client_msg_id` is what makes a repeat harmless, for ever; an Idempotency-Key adds nothing."""
+    if body.sender_id not in (None, principal.user_id) or body.exclude_user_ids:
+        require_privileged(principal)
+    draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})
+    sent = await _send(
+        context,
+        principal,
+        conversation_id,
+        draft,
+        sender_id=body.sender_id or principal.user_id,
+        exclude=tuple(body.exclude_user_ids),
+    )
+    return Response(encode(sent.message), 200 if sent.duplicate else 201, media_type="application/json")
+
+
+@seed_router.post(
+    "/chat/{conversation_id}/send",
+    response_model=ChatSent,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.NOT_FOUND, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS),
+)
+async def chat_send(
+    conversation_id: ConversationId,
+    body: ChatSendBody,
+    principal: PrincipalDep,
+    context: ContextDep,
+    key: IdempotencyKey = None,
+) -> ChatSent:
+    """Save and broadcast in one call, as host applications did before Natter."""
+    fields = body.model_dump() | {"client_msg_id": body.client_msg_id or key or new_id()}
+    draft = MessageDraft.model_validate(fields) if body.client_msg_id or not key else _draft_by_key(fields)
+    sent = await _send(context, principal, conversation_id, draft, sender_id=principal.user_id)
+    return ChatSent(message_id=sent.message.id)
+
+
+def _draft_by_key(fields: dict[str, object]) -> MessageDraft:
+    try:
+        return MessageDraft.model_validate(fields)
+    except ValueError:
+        raise ApiError(
+            ErrorCode.VALIDATION_FAILED, "This Idempotency-Key cannot serve as client_msg_id: [A-Za-z0-9._:-]{1,64}."
+        ) from None
+
+
+async def _send(
+    context: Context,
+    principal: Principal,
+    conversation_id: str,
+    draft: MessageDraft,
+    *,
+    sender_id: str,
+    exclude: tuple[str, ...] = (),
+) -> Sent:
+    command = SendMessage(
+        conversation_id=conversation_id,
+        message_id=new_id(),
+        sender_id=sender_id,
+        sender_name=principal.name if sender_id == principal.user_id else None,
+        draft=draft,
+        now=now(),
+        exclude_user_ids=exclude,
+    )
+    sent = await context.sends.send(command)
+    log.debug("message accepted", stage=Stage.BROADCAST, message_id=sent.message.id, seq=sent.message.seq)
+    return sent
+
+
+@router.patch(
+    "/messages/{message_id}",
+    response_model=Message,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, *_BODY_ERRORS),
+)
+async def edit(message_id: Uuid, body: EditBody, principal: PrincipalDep, context: ContextDep) -> Response:
+    """Change the text of one's own message."""
+    message = await handlers.change_message(EditMessage(message_id, actor(principal), body.content, now()), context.uow)
+    return Response(encode(message), media_type="application/json")
+
+
+@router.delete(
+    "/messages/{message_id}",
+    response_model=Message,
+    responses=problem_responses(*AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED),
+)
+async def delete(message_id: Uuid, principal: PrincipalDep, context: ContextDep) -> Response:
+    """Take back one's own message; answers the tombstone that stays."""
+    message = await handlers.change_message(DeleteMessage(message_id, actor(principal), now()), context.uow)
+    return Response(encode(message), media_type="application/json")
+
+
+SeqQuery = Annotated[int | None, Query(ge=0, le=2**62)]
+
+
+def _window(
+    after_seq: SeqQuery = None,
+    before_seq: SeqQuery = None,
+    around_seq: SeqQuery = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> Window:
+    """Which page is asked for; without any of the three: the newest."""
+    if sum(value is not None for value in (after_seq, before_seq, around_seq)) > 1:
+        raise ApiError(ErrorCode.VALIDATION_FAILED, "Give only one of after_seq, before_seq and around_seq.")
+    return Window(after=after_seq, before=before_seq, around=around_seq, limit=limit)
+
+
+WindowDep = Annotated[Window, Depends(_window)]
+
+
+@router.get("/conversations/{conversation_id}/messages", response_model=MessagePage, responses=_PAGE_ERRORS)
+async def history(
+    conversation_id: ConversationId, window: WindowDep, principal: PrincipalDep, context: ContextDep
+) -> Response:
+    """A page of messages in the order of their seq."""
+    async with translated(), context.engine.connect() as connection:
+        last_seq = await _readable(connection, conversation_id, principal, window)
+        messages = await queries.message_page(connection, conversation_id, window)
+    return Response(encode(MessagePage(messages=messages, last_seq=last_seq)), media_type="application/json")
+
+
+@router.get("/conversations/{conversation_id}/events", response_model=EventPage, responses=_PAGE_ERRORS)
+async def events(
+    conversation_id: ConversationId, window: WindowDep, principal: PrincipalDep, context: ContextDep
+) -> Response:
+    """A page of all durable events: how a client fills a gap. No seq is ever missing between two pages."""
+    async with translated(), context.engine.connect() as connection:
+        last_seq = await _readable(connection, conversation_id, principal, window)
+        stream = str(ConversationStream(conversation_id))
+        found = await queries.event_page(connection, stream, window)
+    page = EventPage(
+        events=[_public(event.model_dump(mode="json", exclude_none=True)) for event in found], last_seq=last_seq
+    )
+    return Response(encode(page), media_type="application/json")
+
+
+def _public(event: dict[str, object]) -> dict[str, object]:
+    data = event["data"]
+    assert isinstance(data, dict)
+    data.pop("exclude_user_ids", None)
+    return event
+
+
+async def _readable(connection: AsyncConnection, conversation_id: str, principal: Principal, window: Window) -> int:
+    """The conversation's last seq, if the caller may read it and the window lies within."""
+    state = await queries.conversation_state(connection, conversation_id, [principal.user_id])
+    if state is None or (principal.user_id not in state.members and not principal.acts_for_others):
+        raise NotFound
+    asked = window.after if window.after is not None else window.around
+    if asked is not None and asked > state.last_seq:
+        raise SeqOutOfRange(f"The conversation ends at seq {state.last_seq}.")
+    return state.last_seq

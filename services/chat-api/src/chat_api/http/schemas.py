@@ -1,0 +1,183 @@
+"""Shapes of HTTP bodies that are not shared with socket and events; those come from `contracts`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+
+from contracts.ids import ClientMsgId, UserId, Uuid
+from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata
+from contracts.times import Instant
+from kit.tokens import Role
+
+PARTICIPANTS_MAX = 1000
+"""Most users that one request may name; a larger room is filled by several requests."""
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_nul)]
+UserIds = Annotated[list[UserId], Field(max_length=PARTICIPANTS_MAX)]
+
+
+class Body(BaseModel):
+    """Base of request bodies: a field that we do not know is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TokenRequest(Body):
+    """Name and password of a local account."""
+
+    user_id: UserId
+    password: SecretStr = Field(min_length=1, max_length=256)
+
+
+class TokenResponse(BaseModel):
+    """A bearer token and its life in seconds."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme's name
+    expires_in: int
+
+
+class NewUser(Body):
+    """A user to register; without a password the user can only come with tokens that the host application signs."""
+
+    user_id: UserId
+    name: Name | None = None
+    roles: list[Role] = Field(default_factory=lambda: [Role.CUSTOMER], min_length=1, max_length=5)
+    password: SecretStr | None = Field(default=None, min_length=8, max_length=256)
+
+
+class UserOut(BaseModel):
+    """A user, as the user sees itself."""
+
+    user_id: UserId
+    name: str | None = None
+    roles: list[str]
+
+
+class NewConversation(Body):
+    """A conversation to open; the caller owns it, unless a service names the owner."""
+
+    title: Title | None = None
+    participant_ids: UserIds = Field(default_factory=list)
+    metadata: Metadata | None = None
+    owner_id: UserId | None = Field(default=None, description="Service and admin only.")
+
+
+class ConversationChange(Body):
+    """What to change; what is left out stays."""
+
+    title: Title | None = None
+    metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> ConversationChange:
+        if self.title is None and self.metadata is None:
+            raise ValueError("give a title or metadata")
+        return self
+
+
+class NewParticipants(Body):
+    """Users to let in."""
+
+    user_ids: Annotated[list[UserId], Field(min_length=1, max_length=PARTICIPANTS_MAX)]
+
+
+class ParticipantOut(BaseModel):
+    """Who takes part."""
+
+    user_id: UserId
+    name: str | None = None
+    joined_at: Instant
+    read_seq: int
+
+
+class ConversationOut(BaseModel):
+    """A conversation as the caller sees it. `read_seq` is missing if the caller takes no part in it."""
+
+    id: Uuid
+    title: str | None = None
+    owner_id: UserId
+    metadata: dict[str, Any] | None = None
+    last_seq: int
+    read_seq: int | None = None
+    unread_count: int
+    last_message: Message | None = None
+    created_at: Instant
+    last_activity_at: Instant
+    participants: list[ParticipantOut] | None = Field(default=None, description="Given for a single conversation.")
+
+
+class ConversationPage(BaseModel):
+    """One page of conversations, newest activity first; no `next_cursor` on the last one."""
+
+    conversations: list[ConversationOut]
+    next_cursor: str | None = None
+
+
+class SendBody(MessageDraft):
+    """A message to send. `sender_id` and `exclude_user_ids` are for a service, which speaks for its users."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sender_id: UserId | None = Field(default=None, description="Service and admin only.")
+    exclude_user_ids: list[UserId] = Field(default_factory=list, max_length=100, description="Service and admin only.")
+
+
+class ChatSendBody(Body):
+    """Body of the host application's own path; without a client_msg_id the Idempotency-Key is used, or a new id."""
+
+    content: Content
+    client_msg_id: ClientMsgId | None = None
+    message_type: DraftType = DraftType.TEXT
+    reply_to: Uuid | None = None
+    is_important: bool = False
+    extra_metadata: Metadata | None = None
+
+
+class ChatSent(BaseModel):
+    """Answer of the host application's own path."""
+
+    status: Literal["sent"] = "sent"
+    message_id: Uuid
+
+
+class MessagePage(BaseModel):
+    """Messages in the order of their seq. `last_seq` is the conversation's, so that a client knows what is missing."""
+
+    messages: list[Message]
+    last_seq: int
+
+
+class EventPage(BaseModel):
+    """Durable events (CloudEvents) in the order of their seq."""
+
+    events: list[dict[str, Any]]
+    last_seq: int
+
+
+class EditBody(Body):
+    """The new text of a message."""
+
+    content: Content
+
+
+class ReadBody(Body):
+    """Up to where the caller has read."""
+
+    seq: int = Field(ge=1, le=2**62)
+
+
+class ReadOut(BaseModel):
+    """Where the caller's cursor is now."""
+
+    seq: int

@@ -1,0 +1,44 @@
+"""Every metric of chat-api, by name, and the histograms' buckets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from prometheus_client import Counter, Gauge, Histogram
+
+
+class Name(StrEnum):
+    """Metric names as Prometheus shows them."""
+
+    MESSAGES_ACCEPTED = "natter_messages_accepted_total"
+    SEND_BATCH = "natter_send_batch_messages"
+    RELAY_PUBLISHED = "natter_relay_published_total"
+    RELAY_ACTIVE = "natter_relay_active"
+    RELAY_LAG = "natter_relay_lag_seconds"
+    RELAY_RETRIES = "natter_relay_retries_total"
+    FANOUT_EVENTS = "natter_fanout_events_total"
+    FANOUT_DELIVERIES = "natter_fanout_deliveries_total"
+    FANOUT_OPEN = "natter_fanout_open_deliveries"
+    FANOUT_LAG = "natter_fanout_lag_seconds"
+    FANOUT_LANES = "natter_fanout_lanes_held"
+    FANOUT_RESTARTS = "natter_fanout_lane_restarts_total"
+    FANOUT_POISON = "natter_fanout_poison_total"
+    COMMANDS = "natter_commands_total"
+
+
+_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+messages_accepted = Counter(Name.MESSAGES_ACCEPTED, "Messages committed to the record")
+send_batch = Histogram(Name.SEND_BATCH, "Messages per commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+relay_published = Counter(Name.RELAY_PUBLISHED, "Events that JetStream has stored")
+relay_active = Gauge(Name.RELAY_ACTIVE, "1 while this process is the relay")
+relay_lag = Histogram(Name.RELAY_LAG, "Seconds from recording an event to JetStream's ack", buckets=_FAST)
+relay_retries = Counter(Name.RELAY_RETRIES, "Publishes that had to be repeated")
+fanout_events = Counter(Name.FANOUT_EVENTS, "Events taken from EVENTS")
+fanout_deliveries = Counter(Name.FANOUT_DELIVERIES, "Deliveries settled, by outcome", ["outcome"])
+fanout_open = Gauge(Name.FANOUT_OPEN, "Deliveries that wait for a receipt")
+fanout_lag = Histogram(Name.FANOUT_LAG, "Seconds from recording an event to its publication to users", buckets=_FAST)
+fanout_lanes = Gauge(Name.FANOUT_LANES, "Lanes that this process holds")
+fanout_restarts = Counter(Name.FANOUT_RESTARTS, "Lanes begun anew from their floor", ["reason"])
+fanout_poison = Counter(Name.FANOUT_POISON, "Events that this release could not read")
+commands = Counter(Name.COMMANDS, "Commands from edges, by outcome", ["outcome"])

@@ -1,0 +1,149 @@
+"""Carries committed events to JetStream: reads behind the commit-safe fence, publishes, remembers where it is.
+
+One relay is active (a session lock in Postgres), others stand by. It never gives up: while NATS or Postgres is away it
+waits and goes on from its cursor. A crash between publishing and remembering repeats some events, with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import asyncpg
+from nats.js import JetStreamContext
+
+from chat_api import metrics
+from chat_api.relay.publisher import Publication, Publisher
+from chat_api.relay.waker import CHANNEL
+from chat_api.settings import ChatApiSettings
+from chat_api.store import mapping
+from chat_api.store.database import connect, is_away
+from contracts import subjects
+from contracts.stream_ids import parse_stream_id
+from kit.backoff import full_jitter
+from kit.logs import Stage, logger
+
+log = logger()
+
+RELAY_LOCK = 0x4E617474
+"""Key of the session lock that makes a process the relay ("Natt")."""
+CURSOR = "events"
+
+# Rows of running transactions are invisible, and rows behind theirs must wait for them: the fence. Within it the order
+# is that of the transaction ids, which event_store makes the order in which each stream was appended to.
+_NEXT = """
+SELECT position, txid::text AS txid, event_id, stream, seq, type, version, data::text AS data,
+       metadata::text AS metadata, recorded_at
+FROM events
+WHERE (txid, position) > ($1::text::xid8, $2::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY txid, position LIMIT $3
+"""
+
+_LOAD_CURSOR = "SELECT txid::text AS txid, position FROM relay_cursor WHERE name = $1"
+
+_SAVE_CURSOR = """
+INSERT INTO relay_cursor (name, txid, position, updated_at) VALUES ($1, $2::text::xid8, $3, now())
+ON CONFLICT (name) DO UPDATE SET txid = excluded.txid, position = excluded.position, updated_at = excluded.updated_at
+"""
+
+
+class Relay:
+    """`run` stands by until it is the one, then relays, until cancelled."""
+
+    def __init__(self, settings: ChatApiSettings, js: JetStreamContext) -> None:
+        self._settings = settings
+        self._js = js
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to relay; a shortcut for writers in the same process."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Relay for ever; every trouble is waited out."""
+        waits = full_jitter(0.2, 5.0)
+        while True:
+            try:
+                connection = await connect(self._settings, "chat-api relay")
+                try:
+                    await self._stand_by(connection)
+                    waits = full_jitter(0.2, 5.0)
+                    await self._serve(connection)
+                finally:
+                    metrics.relay_active.set(0)
+                    connection.terminate()
+            except Exception as error:
+                if not is_away(error):
+                    log.error("relay failed, beginning again", stage=Stage.ROUTE, exc_info=error)
+                else:
+                    log.warning("relay lost Postgres, waiting", stage=Stage.ROUTE, error=type(error).__name__)
+            await asyncio.sleep(next(waits))
+
+    async def _stand_by(self, connection: asyncpg.Connection[Any]) -> None:
+        said = False
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", RELAY_LOCK):
+            if not said:
+                log.info("another relay is active, standing by", stage=Stage.ROUTE)
+                said = True
+            await asyncio.sleep(self._settings.relay_poll_s)
+        log.info("relay is active", stage=Stage.ROUTE)
+        metrics.relay_active.set(1)
+
+    async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
+        await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
+        row = await connection.fetchrow(_LOAD_CURSOR, CURSOR)
+        txid, position = (row["txid"], row["position"]) if row else ("0", 0)
+        publisher = Publisher(self._js, self._settings.relay_publish_timeout_s)
+        waits = full_jitter(0.05, 2.0)
+        while True:
+            self._woken.clear()
+            rows = await connection.fetch(_NEXT, txid, position, self._settings.relay_batch_max)
+            if not rows:
+                await self._pause()
+                continue
+            stored = await publisher.publish([_publication(row) for row in rows])
+            if stored:
+                last = rows[stored - 1]
+                txid, position = last["txid"], last["position"]
+                await connection.execute(_SAVE_CURSOR, CURSOR, txid, position)
+                _measure(rows[:stored])
+                waits = full_jitter(0.05, 2.0)
+            if stored < len(rows):
+                log.warning("JetStream did not store everything, trying again", stage=Stage.ROUTE, stored=stored)
+                await asyncio.sleep(next(waits))
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.relay_poll_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def _publication(row: asyncpg.Record) -> Publication:
+    return Publication(
+        subject=subjects.event(parse_stream_id(row["stream"]), row["type"]),
+        event_id=str(row["event_id"]),
+        payload=mapping.envelope_bytes(cast(mapping.EventRow, _Attributes(row))),
+    )
+
+
+class _Attributes:
+    """A driver's record with its columns as attributes, as SQLAlchemy's rows have them."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: asyncpg.Record) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return self._row[name]
+
+
+def _measure(rows: Sequence[asyncpg.Record]) -> None:
+    now = datetime.now(UTC)
+    metrics.relay_published.inc(len(rows))
+    for row in rows:
+        metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())

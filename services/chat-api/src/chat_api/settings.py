@@ -1,0 +1,63 @@
+"""Every setting of chat-api, its unit and what it costs."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field, model_validator
+
+from kit.settings import DatabaseSettings
+
+
+class ChatApiSettings(DatabaseSettings):
+    """The defaults run on a laptop; docs/config.md lists them."""
+
+    access_token_ttl_s: int = Field(default=3600, ge=60, le=86_400)
+    """Life of an access token that `/v1/auth/token` issues."""
+    body_bytes_max: int = Field(default=262_144, ge=1024)
+    """Largest HTTP body, except for attachments."""
+    password_hashes_max: int = Field(default=2, ge=1, le=64)
+    """argon2 computations at the same time; each takes about 64 MiB and 50 ms of one core."""
+    idempotency_ttl_s: int = Field(default=86_400, ge=60)
+    """How long an `Idempotency-Key` is remembered. A `client_msg_id` is remembered for ever."""
+
+    send_batch_max: int = Field(default=64, ge=1, le=1000)
+    """Most messages committed by one transaction; waiting ones are joined, nobody waits for company."""
+    send_queue_max: int = Field(default=4096, ge=1)
+    """Sends that may wait for a transaction; above it: 503 `unavailable`."""
+    send_workers: int = Field(default=2, ge=1, le=64)
+    """Transactions of sends at the same time per process."""
+    command_inflight_max: int = Field(default=2048, ge=1)
+    """Commands from the edges that one process handles at the same time; above it: `unavailable`."""
+
+    relay_batch_max: int = Field(default=500, ge=1, le=5000)
+    """Events read and published at a time."""
+    relay_poll_s: float = Field(default=0.5, gt=0)
+    """The relay looks this often even if nothing wakes it: a lost wake-up costs no more than this."""
+    relay_publish_timeout_s: float = Field(default=5.0, gt=0)
+    """A publish that JetStream has not stored by then is tried again."""
+
+    delivery_ack_timeout_s: float = Field(
+        default=10.0, gt=0, validation_alias=AliasChoices("DELIVERY_ACK_TIMEOUT", "NATTER_DELIVERY_ACK_TIMEOUT")
+    )
+    """Seconds until a delivery that no device has confirmed becomes a push."""
+    important_mobile_wait_s: float = Field(default=2.0, ge=0)
+    """Seconds that an important message waits for a mobile's receipt after another device's."""
+    fanout_partitions: int = Field(default=1, ge=1, le=64)
+    """Conversations are divided into this many lanes; more lanes than fan-out processes let them share the work.
+    The same for all processes, and changed only while none runs."""
+    fanout_lease_s: float = Field(default=10.0, ge=2)
+    """A dead process's lanes are taken over after this time; a clean stop hands them over at once."""
+    fanout_inflight_max: int = Field(default=10_000, ge=1)
+    """Events per lane that may wait for receipts; the consumer's max_ack_pending."""
+    fanout_ack_wait_s: float = Field(default=60.0, gt=0)
+    """JetStream gives an event again if it is not settled by then."""
+    membership_cache_max: int = Field(default=10_000, ge=1)
+    """Conversations whose participants a fan-out keeps in memory."""
+
+    @model_validator(mode="after")
+    def _limits_fit_together(self) -> ChatApiSettings:
+        if self.fanout_ack_wait_s < 2 * (self.delivery_ack_timeout_s + self.important_mobile_wait_s):
+            raise ValueError(
+                "NATTER_FANOUT_ACK_WAIT_S must be at least twice DELIVERY_ACK_TIMEOUT plus "
+                "NATTER_IMPORTANT_MOBILE_WAIT_S: JetStream would repeat events that still wait for a receipt"
+            )
+        return self

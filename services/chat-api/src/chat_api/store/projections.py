@@ -1,0 +1,263 @@
+"""Events to read tables: every table that can be rebuilt is written here and nowhere else.
+
+Each function takes a run of events of one type, in order, and writes them with one statement where it can: the same
+code serves one message, a batch of sixty, and a rebuild of everything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from typing import Any, TypeAlias, cast
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chat_api.store.event_store import NewEvent
+from contracts.events import (
+    ConversationCreated,
+    ConversationUpdated,
+    MessageCreated,
+    ParticipantJoined,
+    ParticipantLeft,
+    UserReadAdvanced,
+    UserRegistered,
+)
+from contracts.messages import Message
+
+Projection: TypeAlias = Callable[[AsyncConnection, Sequence[NewEvent]], Awaitable[None]]
+
+_USER = text("""
+INSERT INTO users (user_id, name, roles, registered_at) VALUES (:user_id, :name, :roles, :registered_at)
+""")
+
+_CONVERSATION = text("""
+INSERT INTO conversations (conversation_id, owner_id, title, metadata, last_seq, created_at, last_activity_at)
+VALUES (:conversation_id, :owner_id, :title, CAST(:metadata AS jsonb), :seq, :created_at, :created_at)
+""")
+
+_CONVERSATION_CHANGED = text("""
+UPDATE conversations SET title = :title, metadata = CAST(:metadata AS jsonb) WHERE conversation_id = :conversation_id
+""")
+
+_JOIN = text("""
+INSERT INTO participants (conversation_id, user_id, is_active, joined_seq, left_seq, joined_at)
+SELECT j.conversation_id, j.user_id, true, j.seq, NULL, j.joined_at
+FROM unnest(CAST(:conversation_ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:seqs AS bigint[]),
+            CAST(:joined_at AS timestamptz[])) AS j (conversation_id, user_id, seq, joined_at)
+ON CONFLICT (conversation_id, user_id) DO UPDATE
+SET is_active = true, joined_seq = excluded.joined_seq, left_seq = NULL, joined_at = excluded.joined_at
+""")
+
+_LEAVE = text("""
+UPDATE participants SET is_active = false, left_seq = :seq
+WHERE conversation_id = :conversation_id AND user_id = :user_id
+""")
+
+_MESSAGES = text("""
+INSERT INTO messages (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
+                      attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at)
+SELECT message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
+       attachment_id, reply_to, is_important, CAST(extra_metadata AS jsonb), client_msg_id,
+       decode(fingerprint, 'hex'), created_at
+FROM unnest(
+    CAST(:ids AS uuid[]), CAST(:conversation_ids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:sender_ids AS text[]),
+    CAST(:sender_types AS text[]), CAST(:sender_names AS text[]), CAST(:message_types AS text[]),
+    CAST(:contents AS text[]), CAST(:attachment_ids AS uuid[]), CAST(:reply_tos AS uuid[]),
+    CAST(:importants AS boolean[]), CAST(:extras AS text[]), CAST(:client_msg_ids AS text[]),
+    CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[])
+) AS m (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
+        attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at)
+""")
+
+_MESSAGE_CHANGED = text("""
+UPDATE messages SET content = :content, attachment_id = :attachment_id, extra_metadata = CAST(:extra AS jsonb),
+                    edited_at = :edited_at, deleted_at = :deleted_at
+WHERE message_id = :message_id
+""")
+
+_ADVANCE = text("""
+UPDATE conversations c
+SET last_seq = a.last_seq,
+    last_message_seq = coalesce(a.last_message_seq, c.last_message_seq),
+    last_activity_at = CASE WHEN a.last_message_seq IS NULL THEN c.last_activity_at ELSE a.at END
+FROM unnest(CAST(:conversation_ids AS uuid[]), CAST(:last_seqs AS bigint[]), CAST(:message_seqs AS bigint[]),
+            CAST(:ats AS timestamptz[])) AS a (conversation_id, last_seq, last_message_seq, at)
+WHERE c.conversation_id = a.conversation_id
+""")
+
+_READ = text("""
+UPDATE participants SET read_seq = greatest(read_seq, :seq)
+WHERE conversation_id = :conversation_id AND user_id = :user_id
+""")
+
+
+async def project(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    """Bring the read tables up to date with `events`, in the transaction that stores them."""
+    for event_type, run in groupby(events, key=lambda event: event.data.type):
+        projection = PROJECTIONS.get(event_type)
+        if projection is not None:
+            await projection(connection, list(run))
+    await _advance(connection, events)
+
+
+async def _registered(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    await connection.execute(
+        _USER,
+        [
+            {
+                "user_id": data.user_id,
+                "name": data.name,
+                "roles": list(data.roles),
+                "registered_at": data.registered_at,
+            }
+            for data in (cast(UserRegistered, event.data) for event in events)
+        ],
+    )
+
+
+async def _created(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(ConversationCreated, event.data)
+        await connection.execute(
+            _CONVERSATION,
+            {
+                "conversation_id": data.conversation_id,
+                "owner_id": data.owner_id,
+                "title": data.title,
+                "metadata": _json(data.metadata),
+                "seq": event.seq,
+                "created_at": data.created_at,
+            },
+        )
+        await _let_in(
+            connection, [(data.conversation_id, user, event.seq, data.created_at) for user in data.participant_ids]
+        )
+
+
+async def _updated(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(ConversationUpdated, event.data)
+        await connection.execute(
+            _CONVERSATION_CHANGED,
+            {"conversation_id": data.conversation_id, "title": data.title, "metadata": _json(data.metadata)},
+        )
+
+
+async def _joined(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    joins = [(cast(ParticipantJoined, event.data), event.seq) for event in events]
+    await _let_in(connection, [(data.conversation_id, data.user_id, seq, data.joined_at) for data, seq in joins])
+
+
+async def _let_in(connection: AsyncConnection, joins: Sequence[tuple[str, str, int, Any]]) -> None:
+    await connection.execute(
+        _JOIN,
+        {
+            "conversation_ids": [join[0] for join in joins],
+            "user_ids": [join[1] for join in joins],
+            "seqs": [join[2] for join in joins],
+            "joined_at": [join[3] for join in joins],
+        },
+    )
+
+
+async def _left(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(ParticipantLeft, event.data)
+        await connection.execute(
+            _LEAVE, {"conversation_id": data.conversation_id, "user_id": data.user_id, "seq": event.seq}
+        )
+
+
+async def _message_created(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    created = [cast(MessageCreated, event.data) for event in events]
+    await connection.execute(
+        _MESSAGES,
+        {
+            "ids": [data.id for data in created],
+            "conversation_ids": [data.conversation_id for data in created],
+            "seqs": [data.seq for data in created],
+            "sender_ids": [data.sender_id for data in created],
+            "sender_types": [data.sender_type.value for data in created],
+            "sender_names": [data.sender_name for data in created],
+            "message_types": [data.message_type.value for data in created],
+            "contents": [data.content for data in created],
+            "attachment_ids": [data.attachment_id for data in created],
+            "reply_tos": [data.reply_to for data in created],
+            "importants": [data.is_important for data in created],
+            "extras": [_json(data.extra_metadata) for data in created],
+            "client_msg_ids": [data.client_msg_id for data in created],
+            "fingerprints": [event.metadata.get("fingerprint") for event in events],
+            "created_ats": [data.created_at for data in created],
+        },
+    )
+
+
+async def _message_changed(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(Message, event.data)
+        await connection.execute(
+            _MESSAGE_CHANGED,
+            {
+                "message_id": data.id,
+                "content": data.content,
+                "attachment_id": data.attachment_id,
+                "extra": _json(data.extra_metadata),
+                "edited_at": data.edited_at,
+                "deleted_at": data.deleted_at,
+            },
+        )
+
+
+async def _read_advanced(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserReadAdvanced, event.data)
+        await connection.execute(
+            _READ, {"conversation_id": data.conversation_id, "user_id": data.user_id, "seq": data.seq}
+        )
+
+
+async def _advance(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    """Move each touched conversation's `last_seq`, and what a list of conversations is sorted by."""
+    latest: dict[str, tuple[int, int | None, Any]] = {}
+    for event in events:
+        # A conversation's first event made its row with everything in it.
+        if event.data.type.startswith("user.") or event.data.type == ConversationCreated.type:
+            continue
+        conversation_id = str(event.stream).partition(":")[2]
+        is_message = event.data.type == MessageCreated.type
+        _, message_seq, at = latest.get(conversation_id, (0, None, event.recorded_at))
+        latest[conversation_id] = (
+            event.seq,
+            event.seq if is_message else message_seq,
+            event.recorded_at if is_message else at,
+        )
+    if latest:
+        await connection.execute(
+            _ADVANCE,
+            {
+                "conversation_ids": list(latest),
+                "last_seqs": [value[0] for value in latest.values()],
+                "message_seqs": [value[1] for value in latest.values()],
+                "ats": [value[2] for value in latest.values()],
+            },
+        )
+
+
+def _json(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+PROJECTIONS: dict[str, Projection] = {
+    "user.registered": _registered,
+    "user.read_advanced": _read_advanced,
+    "conversation.created": _created,
+    "conversation.updated": _updated,
+    "participant.joined": _joined,
+    "participant.left": _left,
+    "message.created": _message_created,
+    "message.edited": _message_changed,
+    "message.deleted": _message_changed,
+}
+"""Every event that changes a read table. The other user.* events are notes for devices and change none."""

@@ -1,0 +1,152 @@
+"""One transaction per command (or batch of sends): locks first, then decisions, events and read tables, then commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chat_api.commands.ports import Once, Recordable, SendContext, StoredResponse
+from chat_api.domain.commands import SendMessage
+from chat_api.domain.conversation import Conversation
+from chat_api.domain.errors import IdempotencyConflict
+from chat_api.domain.user import Membership, User
+from chat_api.store import event_store, projections, queries
+from chat_api.store.database import translated
+from chat_api.store.event_store import NewEvent
+from contracts.ids import new_id
+from contracts.messages import Message
+from contracts.stream_ids import StreamId
+
+# A second request with the same key waits here until the first has committed or rolled back.
+_CLAIM = text("""
+INSERT INTO idempotency_keys (user_id, key, fingerprint) VALUES (:user_id, :key, :fingerprint)
+ON CONFLICT (user_id, key) DO UPDATE
+SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, created_at = now()
+WHERE idempotency_keys.created_at < now() - make_interval(secs => :ttl_s)
+RETURNING 1
+""")
+
+_CLAIMED = text("SELECT fingerprint, status, body FROM idempotency_keys WHERE user_id = :user_id AND key = :key")
+
+_REMEMBER = text("UPDATE idempotency_keys SET status = :status, body = :body WHERE user_id = :user_id AND key = :key")
+
+_FORGET = text("""
+DELETE FROM idempotency_keys WHERE ctid IN (
+    SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(secs => :ttl_s) LIMIT :batch)
+""")
+
+
+class PostgresTransaction:
+    """The `Transaction` port on one connection."""
+
+    def __init__(self, connection: AsyncConnection, once: Once | None) -> None:
+        self._connection = connection
+        self._once = once
+        self.replay: StoredResponse | None = None
+        self.appended = 0
+
+    async def send_contexts(self, commands: Sequence[SendMessage]) -> list[SendContext]:
+        """One context per command, in order."""
+        return await queries.for_sending(self._connection, commands)
+
+    async def messages(self, ids: Sequence[str]) -> dict[str, tuple[Message, bytes | None]]:
+        """Messages by id, with the fingerprints of the sends that made them."""
+        return await queries.messages_by_id(self._connection, ids)
+
+    async def conversation(
+        self, conversation_id: str, user_ids: Sequence[str], message_ids: Sequence[str] = ()
+    ) -> Conversation | None:
+        """The state that a decision about these users and messages needs."""
+        return await queries.conversation_state(self._connection, conversation_id, user_ids, message_ids)
+
+    async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
+        """The user's active place in the conversation."""
+        return await queries.membership(self._connection, conversation_id, user_id)
+
+    async def user(self, user_id: str) -> User | None:
+        """A registered user."""
+        return await queries.user(self._connection, user_id)
+
+    async def unknown_users(self, user_ids: Sequence[str]) -> list[str]:
+        """Those that nobody registered."""
+        return await queries.unknown_users(self._connection, user_ids)
+
+    async def set_credentials(self, user_id: str, password_hash: str) -> None:
+        """Give a new user a password."""
+        await queries.set_credentials(self._connection, user_id, password_hash)
+
+    async def append(self, events: Sequence[Recordable], now: datetime) -> list[int]:
+        """Record events in order and bring the read tables up to date; returns each event's seq."""
+        if not events:
+            return []
+        heads = await event_store.heads(self._connection, {event.stream for event in events})
+        new: list[NewEvent] = []
+        for event in events:
+            heads[event.stream] += 1
+            new.append(NewEvent(event.stream, heads[event.stream], new_id(), event.data, dict(event.metadata), now))
+        await event_store.append(self._connection, new)
+        await projections.project(self._connection, new)
+        self.appended += len(new)
+        return [event.seq for event in new]
+
+    async def claim(self, once: Once, ttl_s: int) -> None:
+        """Take the key, or set `replay`; raises `IdempotencyConflict` if it stands for another request."""
+        key = {"user_id": once.user_id, "key": once.key}
+        taken = await self._connection.scalar(_CLAIM, {**key, "fingerprint": once.fingerprint, "ttl_s": ttl_s})
+        if taken is not None:
+            return
+        row = (await self._connection.execute(_CLAIMED, key)).one()
+        if row.fingerprint != once.fingerprint:
+            raise IdempotencyConflict
+        self.replay = StoredResponse(row.status, row.body)
+
+    async def remember(self, response: StoredResponse) -> None:
+        """Keep the answer for a repeat of the same request; nothing to do without a key."""
+        if self._once is not None:
+            await self._connection.execute(
+                _REMEMBER,
+                {
+                    "user_id": self._once.user_id,
+                    "key": self._once.key,
+                    "status": response.status,
+                    "body": response.body,
+                },
+            )
+
+
+class PostgresUnitOfWork:
+    """The `UnitOfWork` port. `on_committed` is called after a commit that appended events; it must not block."""
+
+    def __init__(self, engine: AsyncEngine, on_committed: Callable[[], None], idempotency_ttl_s: int) -> None:
+        self._engine = engine
+        self._on_committed = on_committed
+        self._idempotency_ttl_s = idempotency_ttl_s
+
+    @asynccontextmanager
+    async def begin(
+        self, streams: Collection[StreamId], *, once: Once | None = None
+    ) -> AsyncIterator[PostgresTransaction]:
+        """A transaction that holds the locks of `streams`; raises `DatabaseUnavailable` if Postgres is away."""
+        async with translated(), self._engine.begin() as connection:
+            transaction = PostgresTransaction(connection, once)
+            # The locks come before the first write: see event_store.
+            await event_store.lock(connection, streams)
+            if once is not None:
+                await transaction.claim(once, self._idempotency_ttl_s)
+            yield transaction
+        if transaction.appended:
+            self._on_committed()
+
+    async def conversation_of_message(self, message_id: str) -> str | None:
+        """Where a message belongs; a message never moves, so this needs no lock."""
+        async with translated(), self._engine.connect() as connection:
+            return await queries.conversation_of_message(connection, message_id)
+
+    async def forget_old_keys(self, batch: int) -> int:
+        """Delete expired idempotency keys, at most `batch` of them; returns how many."""
+        async with translated(), self._engine.begin() as connection:
+            return (await connection.execute(_FORGET, {"ttl_s": self._idempotency_ttl_s, "batch": batch})).rowcount
