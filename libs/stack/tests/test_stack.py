@@ -43,6 +43,7 @@ async def test_chat_api_can_be_split(tmp_path: Path, standins: Programs) -> None
         assert stack.api_url.endswith(str(stack.part("chat-api-serve").port))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory is not visible as files elsewhere")
 async def test_a_temporary_stack_disappears(standins: Programs) -> None:
     """Without a data directory everything is in a temporary one, and a killed Postgres leaves no memory behind."""
     shared_before = _shared_memory()
@@ -131,6 +132,23 @@ async def test_a_postgres_that_outlived_its_stack_is_stopped(servers_only: Stack
         async with Stack(servers_only) as stack:
             assert await asyncio.to_thread(outlived.wait, 10) == 0
             assert await sql(stack, "SELECT count(*) FROM kept") == "0"
+
+
+async def test_what_an_earlier_stack_left_running_is_ended(nats_only: StackOptions) -> None:
+    """A recorded process that still runs is ended; one that only has a recorded process's number is left alone."""
+    assert nats_only.data_dir is not None
+    nats_only.data_dir.mkdir()
+    sleep = [sys.executable, "-c", "input()"]
+    with _popen(sleep, stdin=subprocess.PIPE) as left_over, _popen(sleep, stdin=subprocess.PIPE) as bystander:
+        recorded = {
+            left_over.pid: psutil.Process(left_over.pid).create_time(),
+            bystander.pid: psutil.Process(bystander.pid).create_time() - 3600,
+        }
+        (nats_only.data_dir / "pids.json").write_text(json.dumps(recorded))
+        async with Stack(nats_only):
+            assert left_over.poll() is not None
+            assert bystander.poll() is None
+        bystander.communicate(b"\n")
 
 
 async def test_a_pid_file_that_names_another_program_is_stale(servers_only: StackOptions) -> None:

@@ -98,14 +98,16 @@ def _summary(stack: Stack) -> str:
         f"  notifier  {stack.notifier_url}\n"
         f"  NATS      {stack.nats_url}\n"
         f"  Postgres  {stack.database_url}\n"
-        f"  passwords of NATS and Postgres, logs: {DATA_DIR}/\n"
+        f"  passwords of NATS and Postgres, logs: {stack.data_dir}/\n"
         f"  accounts, password {PASSWORD}:{accounts}\n"
         f"  a token for alice:\n    {token}"
     )
 
 
 def _say(started: float, text: str) -> None:
-    print(f"[{time.monotonic() - started:5.1f} s] {text}", flush=True)
+    # One write with its newline: print makes two, and a log line of a part could come between them.
+    sys.stdout.write(f"[{time.monotonic() - started:5.1f} s] {text}\n")
+    sys.stdout.flush()
 
 
 def _port(variable: str, default: int) -> int:

@@ -65,9 +65,9 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop services, then NATS, then Postgres; give the data directory back. Harmless when nothing runs."""
-        await asyncio.gather(*(part.dispose() for part in self._services.values()))
+        failures = await asyncio.gather(*(part.dispose() for part in self._services.values()), return_exceptions=True)
         for server in self._servers.values():
-            await server.dispose()
+            failures += await asyncio.gather(server.dispose(), return_exceptions=True)
         if self._runtime is not None and self._runtime.watchdog is not None:
             self._runtime.watchdog.close()
         self._runtime = None
@@ -76,6 +76,10 @@ class Stack:
             self._lock = None
         if self._temporary and self._data_dir is not None:
             await asyncio.to_thread(shutil.rmtree, self._data_dir, ignore_errors=True)
+        # Only now: one part that cannot be stopped must not keep the others running.
+        for failure in failures:
+            if failure is not None:
+                raise failure
 
     # --- where things are ---------------------------------------------------------------------------------------------
 
