@@ -33,6 +33,8 @@ def open_engine(settings: NotifierSettings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.database_timeout_s,
         hide_parameters=True,
+        # After a restart of Postgres each pooled connection would fail somebody's first statement.
+        pool_pre_ping=True,
         connect_args={
             "password": settings.database_password.get_secret_value() or None,
             "timeout": _CONNECT_TIMEOUT_S,

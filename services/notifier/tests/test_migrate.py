@@ -1,0 +1,51 @@
+"""The schema's history, on real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from notifier.errors import StoreMisconfigured
+from notifier.migrate import migrate
+from notifier.settings import NotifierSettings
+from notifier.stopping import Stop
+
+from .support import Servers
+
+TABLES = text("SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('notifier', 'public')")
+
+
+async def test_everything_lives_in_the_schema_notifier(engine: AsyncEngine) -> None:
+    """Tables and version table: nothing of ours is outside our schema."""
+    async with engine.connect() as connection:
+        tables = set((await connection.execute(TABLES)).scalars())
+    assert tables == {"notifier.alembic_version", "notifier.deliveries", "notifier.poison"}
+
+
+async def test_several_migrations_at_once_are_one(settings: NotifierSettings) -> None:
+    """Two containers that start together do not get in each other's way, and again changes nothing."""
+    await asyncio.gather(*(migrate(settings, Stop()) for _ in range(3)))
+
+
+async def test_a_wrong_password_is_said_not_waited_for(settings: NotifierSettings) -> None:
+    """Waiting would not make it right."""
+    wrong = settings.model_copy(update={"database_password": SecretStr("wrong")})
+    with pytest.raises(StoreMisconfigured, match="Password"):
+        await migrate(wrong, Stop())
+
+
+async def test_postgres_away_is_waited_for(servers: Servers, settings: NotifierSettings) -> None:
+    """The migration starts before Postgres does, and is done when it is there."""
+    await servers.part("postgres", "kill")
+    try:
+        waiting = asyncio.create_task(migrate(settings, Stop()))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done
+    finally:
+        await servers.part("postgres", "start")
+    async with asyncio.timeout(20):
+        await waiting
