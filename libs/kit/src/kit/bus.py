@@ -65,6 +65,8 @@ async def connect(
             log.warning("NATS error", stage=Stage.LISTENER, error=type(error).__name__, detail=str(error)[:200])
 
     async def on_disconnect() -> None:
+        if client.is_closed or client.is_draining:
+            return  # our own doing
         log.warning("NATS connection lost", stage=Stage.LISTENER)
         await on_disconnected("disconnected")
 

@@ -67,7 +67,8 @@ def configure(service: str, *, level: str, fmt: str) -> None:
     root.setLevel(max(getattr(logging, level), logging.INFO))
     # One line per request is what metrics are for; a proxy in front logs requests anyway.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "alembic.runtime.plugins"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _name_service(service: str) -> Any:
