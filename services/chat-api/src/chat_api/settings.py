@@ -44,12 +44,14 @@ class ChatApiSettings(DatabaseSettings):
     fanout_partitions: int = Field(default=1, ge=1, le=64)
     """Conversations are divided into this many lanes; more lanes than fan-out processes let them share the work.
     The same for all processes, and changed only while none runs."""
-    fanout_lease_s: float = Field(default=10.0, ge=2)
+    fanout_lease_s: float = Field(default=10.0, gt=0)
     """A dead process's lanes are taken over after this time; a clean stop hands them over at once."""
     fanout_inflight_max: int = Field(default=10_000, ge=1)
     """Events per lane that may wait for receipts; the consumer's max_ack_pending."""
     fanout_ack_wait_s: float = Field(default=60.0, gt=0)
     """JetStream gives an event again if it is not settled by then."""
+    fanout_settle_s: float = Field(default=2.0, ge=0, le=5)
+    """After a NATS reconnect, fan-out waits this long for the edges to be back before it believes "nobody is there"."""
     membership_cache_max: int = Field(default=10_000, ge=1)
     """Conversations whose participants a fan-out keeps in memory."""
 
@@ -59,5 +61,9 @@ class ChatApiSettings(DatabaseSettings):
             raise ValueError(
                 "NATTER_FANOUT_ACK_WAIT_S must be at least twice DELIVERY_ACK_TIMEOUT plus "
                 "NATTER_IMPORTANT_MOBILE_WAIT_S: JetStream would repeat events that still wait for a receipt"
+            )
+        if self.fanout_lease_s <= 2 * self.fanout_settle_s:
+            raise ValueError(
+                "NATTER_FANOUT_LEASE_S must be more than twice NATTER_FANOUT_SETTLE_S: a lane rests that long"
             )
         return self

@@ -63,7 +63,7 @@ class Fanout:
         self._inbox_id = new_id()
         self._lanes = Lanes(engine, self._inbox_id, settings.fanout_partitions, settings.fanout_lease_s)
         self._book = ReceiptBook(settings.delivery_ack_timeout_s, settings.important_mobile_wait_s)
-        self._handover = OfflineHandover(js)
+        self._handover = OfflineHandover(nats_client, js)
         self._recipients = Recipients(self._load_members, settings.membership_cache_max)
         self._held: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
 
@@ -195,9 +195,12 @@ class Fanout:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
+            metrics.fanout_open.set(len(self._book))
+            if not self._nats.is_connected:
+                # Cut off, we cannot know whether receipts were sent; after the reconnect every lane begins anew.
+                continue
             for undelivered in self._book.expired(asyncio.get_running_loop().time()):
                 await self._handover.hand_over(undelivered)
-            metrics.fanout_open.set(len(self._book))
 
     async def _load_members(self, conversation_id: str) -> Bounds:
         async with translated(), self._engine.connect() as connection:

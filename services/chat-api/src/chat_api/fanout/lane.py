@@ -40,6 +40,8 @@ IDLE_HEARTBEAT_S = 2.0
 SILENCE_MAX_S = 7.0
 """A consumer that has not even sent a heartbeat for this long is dead, whatever the server says."""
 RENEW_EVERY_S = 1.0
+RECONNECTED = "reconnected"
+"""The reason that `kit.bus` gives after a reconnect."""
 
 Publish = Callable[[Envelope, Work], Awaitable[None]]
 
@@ -122,6 +124,10 @@ class Lane:
                 self._works.clear()
             log.info("lane begins anew", stage=Stage.LISTENER, lane=self.term.lane, reason=self._anew_reason)
             metrics.fanout_restarts.labels(self._anew_reason).inc()
+            if self._anew_reason == RECONNECTED:
+                # The edges reconnect at the same time. Asked too early, NATS would say of every user that nobody is
+                # subscribed, and everybody online would get a push.
+                await asyncio.sleep(self._settings.fanout_settle_s)
             if not await self.next_term():
                 raise LaneLost
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import Header
 
@@ -16,6 +18,7 @@ from contracts.codec import encode
 from contracts.delivery import OfflineDelivery
 from contracts.streams import OFFLINE_DELIVERY
 from contracts.times import now
+from kit import bus
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -30,7 +33,8 @@ PUBLISH_TIMEOUT_S = 5.0
 class OfflineHandover:
     """`hand_over` waits when the queue is full; `run` must be running."""
 
-    def __init__(self, js: JetStreamContext) -> None:
+    def __init__(self, nats_client: Client, js: JetStreamContext) -> None:
+        self._nats = nats_client
         self._js = js
         self._queue: asyncio.Queue[Undelivered] = asyncio.Queue(QUEUE_MAX)
 
@@ -59,7 +63,13 @@ class OfflineHandover:
         # The same event for the same user is the same delivery, however often it is decided.
         headers = {Header.MSG_ID.value: f"{event.id}.{undelivered.user_id}"}
         for wait_s in full_jitter(0.1, 5.0):
+            if undelivered.work.abandoned:
+                # The lane began anew: the event comes again, and the user may be online by then.
+                return
             try:
+                if not self._nats.is_connected:
+                    # A publish made now would wait in a buffer and leave even after it was given up.
+                    raise nats.errors.ConnectionClosedError
                 await self._js.publish(
                     subjects.offline(undelivered.user_id),
                     payload,
@@ -70,6 +80,7 @@ class OfflineHandover:
             except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as failed:
                 log.warning("cannot hand over to the notifier yet", stage=Stage.DELIVER, error=type(failed).__name__)
                 await asyncio.sleep(wait_s)
+                await self._restore_stream(failed)
             else:
                 metrics.fanout_deliveries.labels(undelivered.reason.value).inc()
                 log.debug(
@@ -80,3 +91,8 @@ class OfflineHandover:
                     reason=undelivered.reason.value,
                 )
                 return
+
+    async def _restore_stream(self, failed: Exception) -> None:
+        if isinstance(failed, nats.js.errors.NoStreamResponseError):
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError):
+                await bus.ensure_stream(self._js, OFFLINE_DELIVERY)

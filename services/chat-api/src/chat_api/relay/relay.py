@@ -7,11 +7,14 @@ waits and goes on from its cursor. A crash between publishing and remembering re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import asyncpg
+import nats.errors
+import nats.js.errors
 from nats.js import JetStreamContext
 
 from chat_api import metrics
@@ -22,6 +25,8 @@ from chat_api.store import mapping
 from chat_api.store.database import connect, is_away
 from contracts import subjects
 from contracts.stream_ids import parse_stream_id
+from contracts.streams import EVENTS
+from kit import bus
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -113,13 +118,17 @@ class Relay:
             if stored < len(rows):
                 log.warning("JetStream did not store everything, trying again", stage=Stage.ROUTE, stored=stored)
                 await asyncio.sleep(next(waits))
+                await self._restore_stream()
+
+    async def _restore_stream(self) -> None:
+        """The stream may be what is missing: JetStream's data is not the record, and may vanish."""
+        with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError):
+            await bus.ensure_stream(self._js, EVENTS)
 
     async def _pause(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.relay_poll_s):
                 await self._woken.wait()
-        except TimeoutError:
-            pass
 
 
 def _publication(row: asyncpg.Record) -> Publication:
