@@ -30,7 +30,8 @@ class Context:
     health: Health
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
+    # A plain function would be sent to a thread by FastAPI, for every request.
     found: Context = request.app.state.context
     return found
 

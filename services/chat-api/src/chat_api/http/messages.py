@@ -150,7 +150,7 @@ async def delete(message_id: Uuid, principal: PrincipalDep, context: ContextDep)
 SeqQuery = Annotated[int | None, Query(ge=0, le=2**62)]
 
 
-def _window(
+async def _window(
     after_seq: SeqQuery = None,
     before_seq: SeqQuery = None,
     around_seq: SeqQuery = None,
