@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ws_edge.testing import Echo, RawClient, client_frame, serve_echo, upgrade_request
+from ws_edge.testing.echo import Echo, serve_echo
+from ws_edge.testing.raw import RawClient, client_frame, upgrade_request
 from ws_edge.transport import HttpAnswer, TransportLimits, Upgrade, listen
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10

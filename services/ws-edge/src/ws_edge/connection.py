@@ -15,8 +15,12 @@ from typing import Protocol
 
 from contracts.codes import CloseCode
 from contracts.delivery import DeviceType
+from kit.logs import Stage, logger
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame
+
+
+log = logger()
 
 
 class Wire(Protocol):
@@ -78,7 +82,12 @@ class TurnEnd:
     def _run(self) -> None:
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:
+                # One broken socket must not keep its neighbours' frames back.
+                log.exception("a socket could not be written", stage=Stage.LOCAL_PUSH, connection_id=connection.id)
+                connection.lost(CloseCode.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True, slots=True)

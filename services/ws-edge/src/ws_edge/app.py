@@ -1,0 +1,233 @@
+"""The composition root: makes the parts, joins them, and owns every task from the first to the last second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import time
+from functools import partial
+from http import HTTPStatus
+
+from contracts.codes import ErrorCode
+from contracts.frames import ServerAction, frame_bytes
+from kit import tokens
+from kit.health import Health
+from kit.logs import Stage, logger
+from ws_edge import bus as nats_bus
+from ws_edge.bus import Bus
+from ws_edge.canary import Canary
+from ws_edge.commands import Commands
+from ws_edge.connection import TurnEnd
+from ws_edge.delivery import Delivery
+from ws_edge.drain import drain, tell_to_reconnect
+from ws_edge.metrics import CONTENT_TYPE, Exposition, Figures
+from ws_edge.peer import Sockets, TurnedAway
+from ws_edge.registry import Registry
+from ws_edge.rfc6455 import Opcode, encode_frame
+from ws_edge.session import handshake
+from ws_edge.session.handshake import Admitted, BadUpgrade, Request
+from ws_edge.settings import EdgeSettings
+from ws_edge.subscriptions import Subscriptions
+from ws_edge.transport import HttpAnswer, HttpRequest, TransportLimits, Upgrade, listen
+
+log = logger()
+
+SOCKET_PATH = "/v1/ws"
+_POLL_S = 0.02
+
+
+class Edge:
+    """One ws-edge process. `run` serves until `stop` is called and everything has ended well."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self.settings = settings
+        self.health = Health("nats", "canary")
+        self.figures = Figures()
+        self.registry = Registry()
+        self.port = 0
+        """Where it listens, once `listening` is set."""
+        self.listening = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._sockets: Sockets | None = None  # until NATS is there
+        self._now = time.monotonic
+        self._verify = partial(tokens.verify, settings.jwt_secret.get_secret_value())
+        self._canary = Canary(
+            edge_id=settings.edge_id,
+            interval_s=settings.canary_interval_s,
+            deaf_after_s=settings.canary_deaf_after_s,
+            now=self._now,
+            deaf=self._deaf,
+            heard=self._heard,
+        )
+        self._exposition = Exposition(
+            self.figures,
+            devices=self.registry.devices,
+            users=lambda: self.registry.users_count,
+            ready=lambda: self.health.ready,
+            canary_age_s=lambda: self._canary.age_s,
+        )
+
+    def stop(self) -> None:
+        """Drain and end `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve. Returns after `stop`; raises if the port is taken."""
+        settings = self.settings
+        limits = TransportLimits(settings.frame_bytes_max, 4413, settings.handshake_timeout_s, settings.close_timeout_s)
+        server = await listen(self.route, limits, settings.host, settings.port)
+        self.port = server.sockets[0].getsockname()[1]
+        self.listening.set()
+        log.info(
+            "listening",
+            stage=Stage.LIFECYCLE,
+            edge_id=settings.edge_id,
+            host=settings.host,
+            port=self.port,
+            open_files=allow_many_sockets(),
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(self._serve(tasks), name="serve")
+                await self._stopping.wait()
+                self.health.missing("draining", "this edge is stopping")
+                await self._drain()
+                serving.cancel()
+        finally:
+            server.close()
+        log.info("stopped", stage=Stage.LIFECYCLE)
+
+    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        """Connect to NATS for as long as it takes, then run the parts until cancelled."""
+        log.info("waiting for NATS", stage=Stage.LIFECYCLE, nats=self.settings.nats_url)
+        bus = await nats_bus.connect(
+            self.settings,
+            name="ws-edge",
+            echo_subject=self._canary.subject,
+            outbox_max=self.settings.receipts_waiting_max,
+            on_interrupted=self._interrupted,
+            on_disconnected=self._disconnected,
+        )
+        try:
+            self._sockets = sockets = self._assemble(bus, tasks)
+            self.health.ok("nats")
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(bus.run(), name="outbox")
+                parts.create_task(sockets.subscriptions.run(), name="subscriptions")
+                parts.create_task(sockets.heartbeat.run(), name="heartbeat")
+                parts.create_task(self._canary.run(bus), name="canary")
+        finally:
+            await bus.close()
+
+    def _assemble(self, bus: Bus, tasks: asyncio.TaskGroup) -> Sockets:
+        settings, figures = self.settings, self.figures
+        delivery = Delivery(
+            self.registry,
+            figures,
+            edge_id=settings.edge_id,
+            now=self._now,
+            publish=bus.post,
+            debug=settings.log_level == "DEBUG",
+        )
+        subscriptions = Subscriptions(bus, self.registry, delivery.deliver, edge_id=settings.edge_id)
+        commands = Commands(
+            bus.request,
+            tasks,
+            figures,
+            waiting_max=settings.commands_waiting_max,
+            timeout_s=settings.command_timeout_s,
+        )
+        turn = TurnEnd(asyncio.get_running_loop().call_soon)
+        return Sockets(settings, figures, self.registry, subscriptions, delivery, commands, turn, self._now)
+
+    async def _drain(self) -> None:
+        """Sockets first, then what they left behind: answers, close frames, receipts."""
+        sockets = self._sockets
+        if sockets is None:
+            return
+        await drain(self.registry, self.settings.drain_window_s, self._now)
+        until_s = self._now() + self.settings.close_timeout_s
+        # Polled: two counters on the hot path need no event that only a stopping process would wait for.
+        while (sockets.open_sockets or sockets.commands.under_way) and self._now() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)
+
+    # --- NATS comes and goes ---
+
+    async def _interrupted(self, reason: str) -> None:
+        self.figures.nats_interruptions += 1
+        self._canary.expect_anew()
+        self.health.ok("nats")
+        log.warning("messages may have been missed: clients sync", stage=Stage.LISTENER, reason=reason)
+        frame = encode_frame(Opcode.TEXT, frame_bytes(ServerAction.RESYNC, {}))
+        for connection in self.registry.all():
+            connection.send(frame)
+
+    async def _disconnected(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            self.health.missing("nats", reason)
+            self.health.missing("canary", "not heard since NATS went away")
+
+    def _heard(self) -> None:
+        was_ready = self.health.ready
+        self.health.ok("canary")
+        if self.health.ready and not was_ready:
+            log.info("ready", stage=Stage.LIFECYCLE, edge_id=self.settings.edge_id, port=self.port)
+
+    def _deaf(self) -> None:
+        self.health.missing("canary", "the edge does not hear itself through NATS")
+        tell_to_reconnect(self.registry.all(), self.settings.drain_window_s)
+
+    # --- HTTP ---
+
+    def route(self, request: HttpRequest) -> HttpAnswer | Upgrade:
+        """Answer one request."""
+        parsed = Request(request.target, request.headers)
+        match parsed.path:
+            case "/healthz/live":
+                return HttpAnswer(*self.health.live_report())
+            case "/healthz/ready":
+                return HttpAnswer(*self.health.report())
+            case "/metrics":
+                return HttpAnswer(200, self._exposition.render(), CONTENT_TYPE)
+            case _ if parsed.path == SOCKET_PATH:
+                return self._upgrade(parsed)
+            case _:
+                return problem(404, ErrorCode.NOT_FOUND, "there is nothing here")
+
+    def _upgrade(self, request: Request) -> HttpAnswer | Upgrade:
+        decision = handshake.decide(request, origins=self.settings.origins, verify=self._verify)
+        if isinstance(decision, BadUpgrade):
+            if decision.status == 426:
+                how = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
+                return problem(426, ErrorCode.VALIDATION_FAILED, decision.reason, how)
+            return problem(decision.status, ErrorCode.VALIDATION_FAILED, decision.reason)
+        sockets = self._sockets
+        if sockets is None or not self.health.ready:
+            return problem(503, ErrorCode.UNAVAILABLE, "not ready", (("Retry-After", "1"),))
+        if sockets.open_sockets >= self.settings.connections_max:
+            return problem(503, ErrorCode.UNAVAILABLE, "this edge is full", (("Retry-After", "5"),))
+        if isinstance(decision, Admitted):
+            return Upgrade(sockets.admit(decision), decision.subprotocol)
+        log.info("turned away", stage=Stage.PRESENCE, code=int(decision.code), reason=decision.reason)
+        return Upgrade(TurnedAway(decision.code, decision.reason, self.figures), decision.subprotocol)
+
+
+def problem(status: int, code: ErrorCode, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
+    """An RFC 9457 answer, as chat-api gives them."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "code": code.value, "detail": detail}
+    return HttpAnswer(status, json.dumps(body).encode(), "application/problem+json", headers)
+
+
+def allow_many_sockets() -> int:
+    """Raise this process's limit of open files as far as it may; returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        wanted = 1_048_576 if hard == resource.RLIM_INFINITY else hard
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError):
+            return soft
+        return wanted
+    return soft

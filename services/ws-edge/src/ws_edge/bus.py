@@ -1,0 +1,194 @@
+"""The edge's side of NATS; the only file on the hot path that imports its client, so that another can take its place.
+
+nats-py starts a task and a queue for each subscription with a callback: two wake-ups per message, and 4.7 KB per user.
+`subscribe` also takes a future, which the reader completes at once, in its own turn. `_Sink` stands in for one that
+never is done: a message is handled where it is parsed, in order, without a task, and nothing can pile up between
+socket and handler. What the edge cannot keep up with waits in TCP, and in the end the server says "slow consumer" and
+cuts the connection, which comes back as a reconnect, and reaches clients as `resync`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, cast
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from contracts.delivery import DELIVERY_HEADER
+from kit import bus
+from kit.logs import Stage, logger
+from kit.settings import ServiceSettings
+
+log = logger()
+
+FLUSH_TIMEOUT_S = 2
+
+OnMessage = Callable[[bytes, str | None, str], None]
+"""Called with payload, delivery header (if any) and reply subject (may be empty)."""
+
+
+class BusError(Exception):
+    """NATS did not do what was asked.
+
+    BusError
+    ├── NobodyListens   no process takes such requests now
+    ├── NoAnswer        no answer in time: it may or may not have been done
+    └── Disconnected    there is no connection: it has not been done
+    """
+
+
+class NobodyListens(BusError):
+    """No process takes such requests now."""
+
+
+class NoAnswer(BusError):
+    """No answer in time: the request may or may not have been carried out."""
+
+
+class Disconnected(BusError):
+    """There is no connection to NATS: the request has not left this process."""
+
+
+class Interest(Protocol):
+    """One subscription, to be handed back to `Bus.unsubscribe`."""
+
+
+class _Sink:
+    """Quacks like the future that nats-py completes with a message."""
+
+    __slots__ = ("_on_message",)
+
+    def __init__(self, on_message: OnMessage) -> None:
+        self._on_message = on_message
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_result(self, message: Msg) -> None:
+        headers = message.headers
+        try:
+            self._on_message(message.data, headers.get(DELIVERY_HEADER) if headers else None, message.reply)
+        except Exception:
+            # An exception here would end nats-py's reader, and with it every user of this edge.
+            log.exception("a message was not handled", stage=Stage.RECEIVED, subject=message.subject)
+
+
+class Bus:
+    """A connection to NATS as the edge needs it; made by `connect`."""
+
+    def __init__(self, client: Client, echo_subject: str, outbox_max: int) -> None:
+        self._client = client
+        self._echo_subject = echo_subject
+        self._echo_number = 0
+        self._echo_heard: asyncio.Future[None] | None = None
+        self._outbox: deque[tuple[str, bytes]] = deque()
+        self._outbox_max = outbox_max
+        self._wake = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._client.is_connected)
+
+    async def subscribe(self, subject: str, queue: str, on_message: OnMessage) -> Interest:
+        """Take messages of `subject`; the server knows after the next `flush`."""
+        sink = cast("asyncio.Future[Any]", _Sink(on_message))
+        return await self._client.subscribe(subject, queue=queue, future=sink)
+
+    async def unsubscribe(self, interest: Interest) -> None:
+        """Take no more; also when there is no connection."""
+        try:
+            await cast("Subscription", interest).unsubscribe()
+        except nats.errors.Error as failed:
+            # Without a connection there is nothing to take back: a reconnect repeats only what still stands.
+            log.debug("not unsubscribed", stage=Stage.LISTENER, error=type(failed).__name__)
+
+    async def flush(self) -> None:
+        """Return when the server has seen everything so far, because a message behind it has come back; `BusError`.
+
+        Not nats-py's own `flush`: that writes its PING at once, while a SUB made just before still waits for the
+        flusher task, so its PONG proves nothing about it.
+        """
+        if not self.connected:
+            raise Disconnected
+        self._echo_number += 1
+        self._echo_heard = asyncio.get_running_loop().create_future()
+        try:
+            await self._client.publish(self._echo_subject, b"%d" % self._echo_number)
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                await self._echo_heard
+        except (nats.errors.Error, OSError, TimeoutError) as failed:
+            raise NoAnswer from failed
+        finally:
+            self._echo_heard = None
+
+    def on_echo(self, payload: bytes) -> None:
+        """A message of the echo subject came back."""
+        heard = self._echo_heard
+        if heard is not None and not heard.done() and payload == b"%d" % self._echo_number:
+            heard.set_result(None)
+
+    async def request(self, subject: str, payload: bytes, timeout_s: float) -> bytes:
+        """One request, one answer; raises `BusError`."""
+        if not self.connected:
+            raise Disconnected
+        try:
+            return bytes((await self._client.request(subject, payload, timeout=timeout_s)).data)
+        except nats.errors.NoRespondersError:
+            raise NobodyListens from None
+        except nats.errors.TimeoutError:
+            raise NoAnswer from None
+        except nats.errors.Error as failed:
+            raise Disconnected from failed
+
+    def post(self, subject: str, payload: bytes) -> bool:
+        """Publish without waiting, soon; False if too much waits already."""
+        if len(self._outbox) >= self._outbox_max:
+            return False
+        self._outbox.append((subject, payload))
+        self._wake.set()
+        return True
+
+    async def run(self) -> None:
+        """Publish what was posted; runs until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._publish_outbox()
+
+    async def _publish_outbox(self) -> None:
+        while self._outbox:
+            subject, payload = self._outbox.popleft()
+            try:
+                await self._client.publish(subject, payload)
+            except nats.errors.Error as failed:
+                # The buffer for the time without NATS is full: a lost receipt becomes a push, never a lost message.
+                log.debug("not published", stage=Stage.LISTENER, subject=subject, error=type(failed).__name__)
+
+    async def close(self) -> None:
+        """Publish what is left and close; never raises and never takes long."""
+        if self.connected:
+            await self._publish_outbox()
+        await bus.close(self._client)
+
+
+async def connect(
+    settings: ServiceSettings,
+    *,
+    name: str,
+    echo_subject: str,
+    outbox_max: int,
+    on_interrupted: Callable[[str], Awaitable[None]],
+    on_disconnected: Callable[[str], Awaitable[None]],
+) -> Bus:
+    """A connection, after as long as it takes; the callbacks are those of `kit.bus.connect`.
+
+    What comes back on `echo_subject` must be handed to `on_echo`.
+    """
+    client = await bus.connect(settings, service=name, on_interrupted=on_interrupted, on_disconnected=on_disconnected)
+    return Bus(client, echo_subject, outbox_max)

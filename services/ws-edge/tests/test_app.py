@@ -1,0 +1,588 @@
+"""An edge between real sockets and a real nats-server: delivery, receipts, commands, faults, lifecycle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from contracts import subjects
+from contracts.codec import decode, encode
+from contracts.codes import ErrorCode
+from contracts.commands import SendMessageCommand, SendMessageReply
+from contracts.delivery import DELIVERY_HEADER, Durable, Live, Receipt, delivery_header
+from contracts.frames import FRAME_BYTES_MAX, Ack, FrameError
+from contracts.ids import new_id
+from ws_edge.app import Edge
+from ws_edge.testing.raw import RawClient, client_frame, upgrade_request
+from ws_edge.testing.servers import NatsServer, running_edge, token, until
+
+STREAM = f"conversation:{new_id()}"
+
+
+@contextlib.asynccontextmanager
+async def joined(edge: Edge, user_id: str, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
+    """A client that has got its `connected` frame."""
+    headers = {"Authorization": f"Bearer {token(edge, user_id)}"}
+    url = f"ws://127.0.0.1:{edge.port}/v1/ws{query}"
+    async with connect(url, additional_headers=headers, **{"compression": None, **options}) as client:
+        assert (await frame(client))["action"] == "connected"
+        yield client
+
+
+async def frame(client: ClientConnection) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        return dict(json.loads(await client.recv()))
+
+
+async def close_code(client: ClientConnection) -> int:
+    """The code the server closes with; frames before it are skipped."""
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await client.recv()
+    assert client.close_code is not None
+    return client.close_code
+
+
+async def flushed(client: Client) -> None:
+    """The server has everything: nats-py's PING may overtake what was written just before, a second one cannot."""
+    await client.flush()
+    await client.flush()
+
+
+class FanOut:
+    """Publishes as fan-out does, and collects the receipts of each delivery."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.inbox_id = new_id()
+        self.receipts: dict[int, list[Receipt]] = {}
+
+    async def start(self) -> None:
+        async def on_receipt(message: Msg) -> None:
+            self.receipts.setdefault(subjects.parse_receipt(message.subject), []).append(decode(Receipt, message.data))
+
+        await self.client.subscribe(subjects.receipts(self.inbox_id), cb=on_receipt)
+        await flushed(self.client)
+
+    async def durable(self, user_id: str, seq: int, *, stream: str = STREAM, ticket: int | None = None) -> None:
+        payload = json.dumps({"action": "new_message", "stream": stream, "seq": seq, "data": {"n": seq}}).encode()
+        reply = subjects.receipt(self.inbox_id, seq if ticket is None else ticket)
+        headers = {DELIVERY_HEADER: delivery_header(Durable(stream, seq))}
+        await self.client.publish(subjects.user(user_id), payload, reply=reply, headers=headers)
+
+
+@pytest.fixture
+async def fan_out(sender: Client) -> FanOut:
+    fan_out = FanOut(sender)
+    await fan_out.start()
+    return fan_out
+
+
+# --- delivery ---
+
+
+async def test_two_devices_on_one_edge_get_every_message_once_and_in_order(edge: Edge, fan_out: FanOut) -> None:
+    """Every socket of a user gets each frame, in the order of publishing, and both kinds of device are reported."""
+    async with joined(edge, "ann", "?device_type=mobile") as phone, joined(edge, "ann") as laptop:
+        for seq in range(1, 201):
+            await fan_out.durable("ann", seq)
+        for client in (phone, laptop):
+            assert [(await frame(client))["seq"] for _ in range(200)] == list(range(1, 201))
+        await until(lambda: sum(map(len, fan_out.receipts.values())) == 400, "two receipts for each")
+        assert {receipt.device_type.value for receipt in fan_out.receipts[7]} == {"mobile", "desktop"}
+
+
+async def test_two_edges_each_deliver_every_message(nats_server: NatsServer, edge: Edge, fan_out: FanOut) -> None:
+    """The queue group is the edge's own id: two edges are two copies, not halves."""
+    async with running_edge(nats_server.url, edge_id="edge-2") as other:
+        async with joined(edge, "ann") as first, joined(other, "ann") as second:
+            for seq in range(1, 101):
+                await fan_out.durable("ann", seq)
+            for client in (first, second):
+                assert [(await frame(client))["seq"] for _ in range(100)] == list(range(1, 101))
+            await until(lambda: all(len(fan_out.receipts.get(seq, ())) == 2 for seq in range(1, 101)), "receipts")
+            assert {receipt.edge_id for receipt in fan_out.receipts[1]} == {"edge-1", "edge-2"}
+
+
+async def test_same_device_type_is_reported_once(edge: Edge, fan_out: FanOut) -> None:
+    """Two desktops are one answer to the question which kinds of device have it."""
+    async with joined(edge, "ann") as one, joined(edge, "ann") as two:
+        await fan_out.durable("ann", 1)
+        await frame(one)
+        await frame(two)
+        await until(lambda: not any(c.owes_receipts for c in edge.registry.all()), "both pongs")
+        await fan_out.client.flush()
+        assert len(fan_out.receipts[1]) == 1
+
+
+async def test_repeat_is_not_written_again_but_answered_again(edge: Edge, fan_out: FanOut) -> None:
+    """After a crash fan-out publishes again: the client sees it once, fan-out gets its receipt."""
+    async with joined(edge, "ann") as client:
+        await fan_out.durable("ann", 1, ticket=1)
+        await fan_out.durable("ann", 1, ticket=2)
+        await fan_out.durable("ann", 2, ticket=3)
+        assert [(await frame(client))["seq"] for _ in range(2)] == [1, 2]
+        await until(lambda: set(fan_out.receipts) == {1, 2, 3}, "three receipts")
+        assert edge.figures.duplicates == 1
+
+
+async def test_payload_arrives_byte_for_byte(edge: Edge, sender: Client) -> None:
+    """The edge does not read what it carries: even what is no JSON goes through."""
+    async with joined(edge, "ann") as client:
+        payload = '{"action" : "typing",  "é": "文"} '.encode()
+        await sender.publish(
+            subjects.user("ann"), payload, headers={DELIVERY_HEADER: delivery_header(Live("typing:bob"))}
+        )
+        assert (await client.recv(decode=False)) == payload
+
+
+async def test_message_without_a_valid_header_is_counted_and_dropped(edge: Edge, sender: Client) -> None:
+    """Without the header the edge could write it twice: it says so instead."""
+    async with joined(edge, "ann") as client:
+        await sender.publish(subjects.user("ann"), b"{}")
+        await sender.publish(subjects.user("ann"), b"{}", headers={DELIVERY_HEADER: "nonsense"})
+        await sender.publish(subjects.user("ann"), b'{"last":1}', headers={DELIVERY_HEADER: "l x"})
+        assert await frame(client) == {"last": 1}
+        assert edge.figures.malformed == 2
+
+
+async def test_receipt_only_after_the_pong(edge: Edge, fan_out: FanOut) -> None:
+    """A socket that takes bytes but sends no pong proves nothing; its pong proves everything before it."""
+    raw = await RawClient.connect(edge.port, "/v1/ws", headers=[f"Authorization: Bearer {token(edge, 'ann')}"])
+    assert json.loads((await raw.frame())[1])["action"] == "connected"
+    await fan_out.durable("ann", 1)
+    assert (await raw.frame())[0] == 1
+    ping = await raw.frame()
+    assert ping[0] == 9
+    await fan_out.durable("ann", 2)
+    assert json.loads((await raw.frame())[1])["seq"] == 2
+    await raw.send(client_frame(10, b"unasked") + client_frame(10, b"999"))
+    await raw.send(client_frame(1, b'{"action":"ping"}'))
+    assert json.loads((await raw.frame())[1])["action"] == "pong"  # so the false pongs have been read
+    await fan_out.client.flush()
+    assert fan_out.receipts == {}
+    await raw.send(client_frame(10, ping[1]))
+    await until(lambda: 1 in fan_out.receipts, "first receipt")
+    opcode, second = await raw.frame()
+    assert opcode == 9
+    assert 2 not in fan_out.receipts
+    await raw.send(client_frame(10, second))
+    await until(lambda: 2 in fan_out.receipts, "second receipt")
+    await raw.close()
+
+
+async def test_nobody_is_subscribed_after_the_last_socket(edge: Edge, sender: Client) -> None:
+    """Interest is presence: without a socket NATS itself says that nobody is there."""
+    async with joined(edge, "ann"), joined(edge, "ann"):
+        pass
+
+    async def answered() -> bool:
+        try:
+            await sender.request(subjects.user("ann"), b"{}", timeout=0.2)
+        except Exception as failed:
+            return type(failed).__name__ == "NoRespondersError"
+        return False
+
+    async with asyncio.timeout(5):
+        while not await answered():
+            pass
+    assert edge.registry.users_count == 0
+
+
+async def test_sockets_that_come_and_go_leave_one_working_subscription(edge: Edge, fan_out: FanOut) -> None:
+    """However the last leaving and the next coming fall together, who is connected gets messages."""
+    for number in range(30):
+        async with joined(edge, "ann") as client:
+            await fan_out.durable("ann", number + 1, stream=f"user:u{number}")
+            assert (await frame(client))["seq"] == number + 1
+
+
+async def test_nats_restart_sends_resync_and_delivery_goes_on(
+    nats_server: NatsServer, edge: Edge, fan_out: FanOut
+) -> None:
+    """Sockets stay, are told that they may have missed something, and get what comes then; meanwhile 503."""
+    async with joined(edge, "ann") as client:
+        await nats_server.stop()
+        await until(lambda: not edge.health.ready, "not ready")
+        with pytest.raises(InvalidStatus) as refused:
+            async with joined(edge, "bob"):
+                pass
+        assert refused.value.response.status_code == 503
+        await nats_server.start()
+        assert (await frame(client))["action"] == "resync"
+        await until(lambda: edge.health.ready and fan_out.client.is_connected, "ready again")
+        await fan_out.durable("ann", 1)
+        assert (await frame(client))["seq"] == 1
+        await until(lambda: 1 in fan_out.receipts, "receipt")
+
+
+async def test_slow_socket_is_closed_and_its_neighbour_never_notices(nats_server: NatsServer, sender: Client) -> None:
+    """Who does not read is told 4408; who reads gets everything."""
+    async with running_edge(nats_server.url, send_buffer_bytes_max=65_536) as edge:
+        slow = await RawClient.tcp(edge.port)
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        authorization = f"Authorization: Bearer {token(edge, 'ann')}"
+        await slow.send(upgrade_request("/v1/ws", [authorization]))
+        await until(lambda: len(edge.registry) == 1, "slow socket")
+        fan_out = FanOut(sender)
+        await fan_out.start()
+        async with joined(edge, "ann") as quick:
+            body = "x" * 20_000
+
+            async def publish() -> None:
+                for seq in range(1, 601):
+                    data = json.dumps({"seq": seq, "body": body}).encode()
+                    await sender.publish(subjects.user("ann"), data, headers={DELIVERY_HEADER: f"d {seq} {STREAM}"})
+                    if seq % 20 == 0:
+                        await sender.flush()
+
+            publishing = asyncio.create_task(publish())
+            assert [(await frame(quick))["seq"] for _ in range(600)] == list(range(1, 601))
+            await publishing
+        assert edge.figures.slow_closes == 1
+        assert edge.figures.closes[4408] == 1
+        await until(lambda: edge._sockets is not None and edge._sockets.open_sockets == 0, "the stuck one is cut")
+        await slow.close()
+
+
+# --- handshake ---
+
+
+@pytest.mark.parametrize(
+    ("query", "make_token", "origin", "code"),
+    [
+        ("", lambda edge: None, None, 4401),
+        ("", lambda edge: "rubbish", None, 4401),
+        ("", lambda edge: token(edge, "ann", ttl_s=-60), None, 4401),
+        ("", lambda edge: token(edge, "ann.>"), None, 4401),
+        ("", lambda edge: token(edge, "ann"), "https://evil.example", 4403),
+        ("?connection_type=admin", lambda edge: token(edge, "ann", "doctor"), None, 4403),
+        ("?device_type=toaster", lambda edge: token(edge, "ann"), None, 4400),
+        ("?connection_type=x", lambda edge: token(edge, "ann"), None, 4400),
+        ("?device_id=a%20b", lambda edge: token(edge, "ann"), None, 4400),
+    ],
+)
+async def test_who_may_not_stay_is_told_by_a_close_code(
+    nats_server: NatsServer, query: str, make_token: Callable[[Edge], str | None], origin: str | None, code: int
+) -> None:
+    """The upgrade completes, because a browser can read a close code but no HTTP status."""
+    async with running_edge(nats_server.url, allowed_origins="https://app.example") as edge:
+        made = make_token(edge)
+        headers = {} if made is None else {"Authorization": f"Bearer {made}"}
+        async with connect(
+            f"ws://127.0.0.1:{edge.port}/v1/ws{query}",
+            additional_headers=headers,
+            origin=None if origin is None else Origin(origin),
+        ) as client:
+            assert await close_code(client) == code
+            assert client.close_reason
+        assert len(edge.registry) == 0
+
+
+async def test_token_as_subprotocol_from_an_allowed_page(nats_server: NatsServer) -> None:
+    """What a browser can do: subprotocols carry the token, and only natter.v1 comes back."""
+    async with running_edge(nats_server.url, allowed_origins="https://app.example, https://b.example") as edge:
+        offered = [Subprotocol("natter.v1"), Subprotocol(f"bearer.{token(edge, 'ann')}")]
+        async with connect(
+            f"ws://127.0.0.1:{edge.port}/v1/ws", subprotocols=offered, origin=Origin("https://APP.example")
+        ) as client:
+            assert client.subprotocol == "natter.v1"
+            connected = await frame(client)
+    assert connected["data"]["user_id"] == "ann"
+    assert connected["data"]["features"] == ["messaging"]
+    assert connected["data"]["heartbeat_interval_ms"] == 45_000
+    assert connected["data"]["limits"]["frame_bytes_max"] == FRAME_BYTES_MAX
+
+
+async def test_admin_may_open_an_admin_connection(edge: Edge) -> None:
+    """The role opens the door that others find closed."""
+    headers = {"Authorization": f"Bearer {token(edge, 'root', 'admin')}"}
+    url = f"ws://127.0.0.1:{edge.port}/v1/ws?connection_type=admin"
+    async with connect(url, additional_headers=headers) as client:
+        assert (await frame(client))["action"] == "connected"
+
+
+async def test_same_device_replaces_its_old_socket(edge: Edge, fan_out: FanOut) -> None:
+    """A phone that comes back before its old socket has died gets each message once."""
+    async with joined(edge, "ann", "?device_id=p1") as old, joined(edge, "ann", "?device_id=p1") as new:
+        assert await close_code(old) == 4409
+        await fan_out.durable("ann", 1)
+        assert (await frame(new))["seq"] == 1
+        assert len(edge.registry) == 1
+
+
+async def test_one_user_cannot_open_any_number_of_sockets(nats_server: NatsServer) -> None:
+    """Above the limit the newest is refused with 4429."""
+    async with running_edge(nats_server.url, connections_per_user_max=2) as edge:
+        async with joined(edge, "ann"), joined(edge, "ann"):
+            headers = {"Authorization": f"Bearer {token(edge, 'ann')}"}
+            async with connect(f"ws://127.0.0.1:{edge.port}/v1/ws", additional_headers=headers) as third:
+                assert await close_code(third) == 4429
+
+
+async def test_socket_closes_when_its_token_expires(edge: Edge) -> None:
+    """A token is good until it expires, connected or not."""
+    headers = {"Authorization": f"Bearer {token(edge, 'ann', ttl_s=2)}"}
+    async with connect(f"ws://127.0.0.1:{edge.port}/v1/ws", additional_headers=headers) as client:
+        assert (await frame(client))["action"] == "connected"
+        assert await close_code(client) == 4401
+
+
+# --- frames ---
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ("{", 4400),
+        ("[]", 4400),
+        ("1" * 5000, 4400),
+        ("[" * 30_000, 4400),
+        ('{"a":' * 10_000, 4400),
+        ('{"action": 1}', 4400),
+        ("{}", 4400),
+        ('{"action":"ping","x":NaN}', 4400),
+        (b"\x00", 4400),
+        ("x" * (FRAME_BYTES_MAX + 1), 4413),
+    ],
+)
+async def test_bad_frame_closes(edge: Edge, sent: str | bytes, code: int) -> None:
+    """What is no frame at all is a bug of the client: it is told so and closed."""
+    async with joined(edge, "ann") as client:
+        await client.send(sent)
+        assert await close_code(client) == code
+
+
+async def test_text_that_is_not_utf8_closes_1007(edge: Edge) -> None:
+    """The transport's own checks hold on the real listener too."""
+    raw = await RawClient.connect(edge.port, "/v1/ws", headers=[f"Authorization: Bearer {token(edge, 'ann')}"])
+    await raw.send(client_frame(1, b'{"action":"ping","ref":"\xff"}'))
+    assert await raw.close_code() == 1007
+    await raw.close()
+
+
+async def test_frame_at_the_limit_is_taken(edge: Edge) -> None:
+    """The limit itself is allowed, and fragments are put together."""
+    async with joined(edge, "ann") as client:
+        text = '{"action":"ping","ref":1,"data":{"x":"' + "y" * 60_000 + '"}}'
+        text = text[:-3] + "y" * (FRAME_BYTES_MAX - len(text)) + '"}}'
+        assert len(text) == FRAME_BYTES_MAX
+        await client.send([text[:100], text[100:]])
+        assert await frame(client) == {"action": "pong", "ref": 1, "data": {}}
+
+
+def draft(**changes: Any) -> dict[str, Any]:
+    return {"conversation_id": new_id(), "client_msg_id": new_id(), "content": "hello", **changes}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"action": "nonsense", "ref": "r"}, "unknown_action"),
+        ({"action": "typing", "ref": "r"}, "unknown_action"),
+        ({"action": "refresh_token", "ref": "r"}, "unknown_action"),
+        ({"action": "send_message", "ref": "r"}, "validation_failed"),
+        ({"action": "send_message", "ref": "r", "data": draft(content="")}, "validation_failed"),
+        ({"action": "send_message", "ref": "r", "data": draft(message_type="system")}, "validation_failed"),
+        ({"action": "send_message", "ref": "r", "data": []}, "validation_failed"),
+        ({"action": "send_message", "ref": "r", "data": draft()}, "unavailable"),
+    ],
+)
+async def test_wrong_request_is_answered_and_the_socket_stays(edge: Edge, sent: dict[str, Any], code: str) -> None:
+    """An error names itself and its `ref`; the next frame works. (Nobody takes commands here, hence the last row.)"""
+    async with joined(edge, "ann") as client:
+        await client.send(json.dumps(sent))
+        answer = await frame(client)
+        assert (answer["action"], answer["ref"], answer["data"]["code"]) == ("error", "r", code)
+        assert ("retry_after_ms" in answer["data"]) == (code == "unavailable")
+        await client.send('{"action":"ping","ref":2}')
+        assert (await frame(client))["ref"] == 2
+
+
+async def scripted(client: Client, answer: Callable[[SendMessageCommand], Awaitable[SendMessageReply | None]]) -> None:
+    """A chat-api that answers as the test says; None is no answer."""
+
+    async def on_command(message: Msg) -> None:
+        reply = await answer(decode(SendMessageCommand, message.data))
+        if reply is not None:
+            await message.respond(encode(reply))
+
+    await client.subscribe(subjects.command("send_message"), queue=subjects.COMMAND_QUEUE, cb=on_command)
+    await flushed(client)
+
+
+async def test_send_message_round_trip_keeps_order(edge: Edge, sender: Client) -> None:
+    """The edge vouches for the sender, acks carry their `ref`, and one socket's sends arrive in its order."""
+    seen: list[SendMessageCommand] = []
+
+    async def answer(command: SendMessageCommand) -> SendMessageReply:
+        seen.append(command)
+        ack = Ack(
+            message_id=new_id(),
+            conversation_id=command.message.conversation_id,
+            seq=len(seen),
+            client_msg_id=command.message.client_msg_id,
+        )
+        return SendMessageReply(ack=ack)
+
+    await scripted(sender, answer)
+    async with joined(edge, "ann") as client:
+        for number in range(50):
+            data = draft(content=str(number))
+            await client.send(json.dumps({"action": "send_message", "ref": number, "data": data}))
+        answers = [await frame(client) for _ in range(50)]
+    assert [(answer["action"], answer["ref"], answer["data"]["seq"]) for answer in answers] == [
+        ("ack", number, number + 1) for number in range(50)
+    ]
+    assert [command.message.content for command in seen] == [str(number) for number in range(50)]
+    assert {command.sender_id for command in seen} == {"ann"}
+
+
+async def test_error_of_chat_api_reaches_the_client(edge: Edge, sender: Client) -> None:
+    """The edge passes on what chat-api says."""
+
+    async def answer(_command: SendMessageCommand) -> SendMessageReply:
+        return SendMessageReply(error=FrameError(code=ErrorCode.NOT_FOUND, message="no such conversation"))
+
+    await scripted(sender, answer)
+    async with joined(edge, "ann") as client:
+        await client.send(json.dumps({"action": "send_message", "ref": "x", "data": draft()}))
+        assert await frame(client) == {
+            "action": "error",
+            "ref": "x",
+            "data": {"code": "not_found", "message": "no such conversation"},
+        }
+
+
+async def test_silent_chat_api_is_a_timeout_and_a_full_queue_is_refused(
+    nats_server: NatsServer, sender: Client
+) -> None:
+    """Nothing waits for ever, and no more than a few wait at all."""
+
+    async def answer(_command: SendMessageCommand) -> None:
+        return None
+
+    await scripted(sender, answer)
+    async with running_edge(nats_server.url, commands_waiting_max=2, command_timeout_s=0.2) as edge:
+        async with joined(edge, "ann") as client:
+            for ref in range(3):
+                await client.send(json.dumps({"action": "send_message", "ref": ref, "data": draft()}))
+            answers = {}
+            for _ in range(3):
+                answered = await frame(client)
+                answers[answered["ref"]] = answered["data"]
+    assert [answers[ref]["code"] for ref in range(3)] == ["timeout", "timeout", "rate_limited"]
+    assert answers[2]["retry_after_ms"] > 0
+
+
+async def test_flood_is_refused_first_and_closed_then(nats_server: NatsServer) -> None:
+    """Above the rate a client gets `rate_limited`; one that does not stop is closed with 4429."""
+    async with running_edge(nats_server.url, frames_per_second=1, frames_burst=5, frames_abuse=10) as edge:
+        async with joined(edge, "ann") as client:
+            for number in range(30):
+                await client.send(json.dumps({"action": "ping", "ref": number}))
+            actions = [(await frame(client))["action"] for _ in range(15)]
+            assert actions == ["pong"] * 5 + ["error"] * 10
+            assert await close_code(client) == 4429
+
+
+# --- heartbeat ---
+
+
+async def test_silent_socket_is_pinged_and_closed_without_a_pong(nats_server: NatsServer) -> None:
+    """The seed's two times: silence brings a ping, no pong brings 1001; who answers stays."""
+    async with running_edge(nats_server.url, heartbeat_interval_ms=100, connection_timeout_ms=100) as edge:
+        async with joined(edge, "bob", ping_interval=None) as alive:
+            raw = await RawClient.connect(edge.port, "/v1/ws", headers=[f"Authorization: Bearer {token(edge, 'ann')}"])
+            assert (await raw.frame())[0] == 1
+            assert (await raw.frame())[0] == 9
+            assert await raw.close_code() == 1001
+            await raw.close()
+            await until(lambda: edge.figures.closes[1001] == 1, "one close")
+            await alive.send('{"action":"ping"}')
+            assert (await frame(alive))["action"] == "pong"
+
+
+# --- HTTP and life cycle ---
+
+
+async def get(edge: Edge, path: str) -> tuple[int, bytes]:
+    raw = await RawClient.tcp(edge.port)
+    await raw.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head, _, body = (await raw.reader.read(-1)).partition(b"\r\n\r\n")
+    await raw.close()
+    return int(head.split()[1]), body
+
+
+async def test_health_metrics_and_404_on_the_same_port(edge: Edge) -> None:
+    """One port serves it all; an unknown path is JSON like everywhere."""
+    async with joined(edge, "ann", "?device_type=tablet"):
+        assert await get(edge, "/healthz/live") == (200, b'{"status":"alive"}')
+        assert await get(edge, "/healthz/ready") == (200, b'{"status":"ready"}')
+        status, metrics = await get(edge, "/metrics")
+        assert status == 200
+        assert b'natter_edge_connections{device_type="tablet"} 1.0' in metrics
+        assert b"natter_edge_frames_out_total 1.0" in metrics
+    status, body = await get(edge, "/nowhere")
+    assert (status, json.loads(body)["code"]) == (404, "not_found")
+    assert (await get(edge, "/v1/ws"))[0] == 426
+
+
+async def test_edge_waits_for_nats_and_becomes_ready(nats_server: NatsServer) -> None:
+    """Started before NATS it listens, says why it is not ready, refuses sockets, and goes on when NATS comes."""
+    await nats_server.stop()
+    async with running_edge(nats_server.url, wait_ready=False) as edge:
+        status, body = await get(edge, "/healthz/ready")
+        assert (status, "nats" in json.loads(body)["missing"]) == (503, True)
+        with pytest.raises(InvalidStatus) as refused:
+            async with joined(edge, "ann"):
+                pass
+        assert refused.value.response.status_code == 503
+        await nats_server.start()
+        await until(lambda: edge.health.ready, "ready")
+        async with joined(edge, "ann"):
+            pass
+
+
+async def test_edge_that_waits_for_nats_can_be_stopped(nats_server: NatsServer) -> None:
+    """Waiting is no reason not to end."""
+    await nats_server.stop()
+    async with asyncio.timeout(5):
+        async with running_edge(nats_server.url, wait_ready=False):
+            await asyncio.sleep(0)
+
+
+async def test_stopping_edge_tells_each_socket_its_moment_and_closes_1012(edge: Edge, fan_out: FanOut) -> None:
+    """Not ready, `reconnect` with a moment, the last receipts, 1012, the end."""
+    async with joined(edge, "ann") as ann, joined(edge, "bob") as bob:
+        await fan_out.durable("ann", 1)
+        assert (await frame(ann))["seq"] == 1
+        edge.stop()
+        await until(lambda: not edge.health.ready, "not ready")
+        for client in (ann, bob):
+            told = await frame(client)
+            assert told["action"] == "reconnect"
+            assert 0 <= told["data"]["after_ms"] <= 100
+            assert await close_code(client) == 1012
+        await until(lambda: 1 in fan_out.receipts, "receipt")
+    await until(lambda: len(edge.registry) == 0, "empty")
+
+
+async def test_deaf_edge_sends_its_sockets_elsewhere(edge: Edge) -> None:
+    """Connected, but not hearing itself: not ready, and sockets are told; when it hears again it is ready again."""
+    async with joined(edge, "ann") as client:
+        edge._canary._heard_at_s -= 100
+        edge._canary.judge(connected=True)
+        assert (await frame(client))["action"] == "reconnect"
+        await until(lambda: edge.health.ready, "heard again")
