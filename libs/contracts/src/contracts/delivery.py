@@ -6,6 +6,7 @@ must know to route, join and drop is in one NATS header, so it never parses a bo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -18,6 +19,8 @@ from contracts.times import Instant
 
 DELIVERY_HEADER = "Natter-Delivery"
 TRACE_HEADER = "traceparent"
+
+_SEQ = re.compile(r"^[0-9]{1,19}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def parse_delivery_header(value: str) -> Delivery:
     kind, _, rest = value.partition(" ")
     if kind == "d":
         seq, _, stream = rest.partition(" ")
-        if seq.isdecimal() and stream:
+        if _SEQ.match(seq) and stream:
             return Durable(stream, int(seq))
     elif kind == "l" and rest:
         return Live(rest)

@@ -16,6 +16,7 @@ _USER_ID = re.compile(USER_ID_PATTERN)
 _UUID = re.compile(UUID_PATTERN)
 _EVENT_TYPE = re.compile(r"^[a-z]+(\.[a-z]+(_[a-z]+)*)+\Z")
 _TOKEN = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
+_TICKET = re.compile(r"^[0-9]{1,19}\Z")
 
 EVENTS_ALL = "natter.events.>"
 EVENTS_CONVERSATIONS = "natter.events.conversation.>"
@@ -105,7 +106,7 @@ def receipt(inbox_id: str, ticket: int) -> str:
 def parse_receipt(subject: str) -> int:
     """The ticket of a receipt subject."""
     head, _, ticket = subject.rpartition(".")
-    if not head.startswith(_RECEIPTS) or not ticket.isdecimal():
+    if not head.startswith(_RECEIPTS) or not _TICKET.match(ticket):
         raise NotOurSubject(f"{subject[:120]!r} is not a receipt's subject")
     return int(ticket)
 
