@@ -18,6 +18,9 @@ CONTENT_CHARS_MAX = 10_000
 METADATA_BYTES_MAX = 4_096
 """Largest free-form metadata object, in bytes of compact JSON."""
 
+METADATA_DEPTH_MAX = 32
+"""Deepest nesting of it; encoders of ours and of others give up at a few hundred levels."""
+
 
 class MessageType(StrEnum):
     """What a message holds."""
@@ -52,11 +55,30 @@ def _storable(text: str) -> str:
 
 
 def _small_and_storable(value: dict[str, Any]) -> dict[str, Any]:
+    if _deeper_than(METADATA_DEPTH_MAX, value):
+        raise ValueError(f"must not be nested more than {METADATA_DEPTH_MAX} levels deep")
     encoded = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    if len(encoded.encode("utf-8", "surrogatepass")) > METADATA_BYTES_MAX:
+    try:
+        size = len(encoded.encode())
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half a character (a lone surrogate)") from None
+    if size > METADATA_BYTES_MAX:
         raise ValueError(f"must not exceed {METADATA_BYTES_MAX} bytes of JSON")
-    _storable(encoded.replace("\\u0000", "\x00"))
+    # Escaped backslashes aside: a backslash followed by the text u0000 is no NUL.
+    _storable(encoded.replace("\\\\", "").replace("\\u0000", "\x00"))
     return value
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(value, (dict, list)) for value in level)
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small_and_storable)]
