@@ -40,7 +40,7 @@ dev: $(READY) ## Run everything on this machine with demo accounts; data survive
 	@$(BIN)/python -m stack dev --with-parent
 
 demo: $(READY) ## Play real dialogues through a fresh stack, or through TARGET=http://host:port
-	@PYTHONPATH=bench:. $(BIN)/python -m demo $(if $(TARGET),--target $(TARGET))
+	@$(BIN)/python -m bench.demo $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 test: $(READY) ## Run unit and integration tests
 	@$(BIN)/pytest libs services $(INTEGRATION) $(ARGS)
@@ -55,7 +55,7 @@ test-containers: $(READY) ## Run the same tests with NATS and Postgres from cont
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(INTEGRATION) $(ARGS)
 
 bench: $(READY) ## Measure, and add a line to bench/results.ndjson
-	@PYTHONPATH=bench:. $(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench.latency $(ARGS)
 
 lint: $(READY) ## Check style, types and who imports whom
 	@echo "ruff check" && $(BIN)/ruff check .
