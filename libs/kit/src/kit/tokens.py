@@ -75,9 +75,13 @@ def verify(secret: str, token: str) -> Principal:
         raise TokenError("the token's sub is not a user id")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise TokenError("the token's roles are not a list of names")
+    try:
+        expires_at = float(claims["exp"])
+    except OverflowError:
+        raise TokenError("the token's exp is not an instant") from None
     return Principal(
         user_id=subject,
         roles=frozenset(roles),
-        expires_at=float(claims["exp"]),
+        expires_at=expires_at,
         name=name[:200] if isinstance(name, str) else None,
     )
