@@ -94,7 +94,7 @@ def delivery(data: Any = None, *, user_id: str = "alice", event: Envelope | None
     )
 
 
-async def until(condition: Callable[[], Any], *, timeout_s: float = 15.0) -> Any:
+async def until(condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
     """Poll until `condition()` (awaited if need be) is true, and return what it said."""
     async with asyncio.timeout(timeout_s):
         while True:

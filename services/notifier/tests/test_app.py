@@ -100,7 +100,7 @@ async def test_offline_becomes_a_printed_push_and_sigterm_ends_with_zero(
 
         await until(sent)
         running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await running.process.wait() == 0
     assert any("stopped" in line for line in running.lines)
     assert not any("Traceback" in line for line in running.lines)
@@ -122,7 +122,7 @@ async def test_a_server_that_is_away_at_the_start_is_waited_for(
             await until(lambda: says_so(running))
             await until(lambda: says_so(other))
             other.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 assert await other.process.wait() == 0
             await servers.part(part, "start")
             await until(running.is_ready)

@@ -110,8 +110,8 @@ def _add_problems(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        reasons = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()[:5])
-        return _problem(request, ErrorCode.VALIDATION_FAILED, reasons)
+        fields = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+        return _problem(request, ErrorCode.VALIDATION_FAILED, "Some fields are missing or wrong.", errors=fields)
 
     @api.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -127,18 +127,27 @@ def _add_problems(api: FastAPI) -> None:
         return _problem(request, ErrorCode.INTERNAL, "this is a bug; the log tells more under the request id")
 
 
-def _problem(request: Request, code: ErrorCode, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
+def _problem(
+    request: Request,
+    code: ErrorCode,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    errors: list[dict[str, str]] | None = None,
+) -> JSONResponse:
     given = request.headers.get("x-request-id", "")
     request_id = given if _REQUEST_ID.match(given) else new_id()
     more = {"X-Request-Id": request_id, **(headers or {})}
     if code.status == HTTPStatus.UNAUTHORIZED:
         more["WWW-Authenticate"] = "Bearer"
     body: dict[str, Any] = {
-        "type": "about:blank",
+        "type": f"/docs/errors#{code.value}",
         "title": HTTPStatus(code.status).phrase,
         "status": code.status,
         "code": code.value,
         "detail": detail,
         "request_id": request_id,
     }
+    if errors:
+        body["errors"] = errors
     return JSONResponse(body, code.status, headers=more, media_type="application/problem+json")
