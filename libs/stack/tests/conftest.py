@@ -5,8 +5,9 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,17 @@ from stack.postgres_binaries import binary
 HERE = Path(__file__).parent
 STANDIN = (sys.executable, str(HERE / "standin.py"))
 STANDINS = Programs(STANDIN, STANDIN, STANDIN)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory of this test alone.
+
+    Not pytest's own: as root, Postgres runs as another user, who must be able to walk to its data; every pytest that
+    starts on the machine takes that right away again from the directory that all of them share.
+    """
+    with tempfile.TemporaryDirectory(prefix="natter-test-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture
