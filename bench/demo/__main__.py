@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -66,6 +67,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="how long after the last message to watch for what must not come, where chat-api's metrics cannot be "
         "reached; a delivery without receipt becomes a push after 10 + 2 s, so default: %(default)s",
     )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep the logs of the fresh stack's parts in FILE")
     return parser.parse_args(argv)
 
 
@@ -85,7 +87,8 @@ async def demo(options: argparse.Namespace, show: Show) -> int:
         if options.target:
             place = place_of_target(options.target)
         else:
-            place = await cleanup.enter_async_context(fresh_stack(show.say))
+            log_to = cleanup.enter_context(options.log.open("w", encoding="utf-8")) if options.log else None
+            place = await cleanup.enter_async_context(fresh_stack(show.say, log_to))
         show.say(f"playing at {place.name}")
         show.cast(plan)
         play = await cleanup.enter_async_context(stage(place, plan, tally))

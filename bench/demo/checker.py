@@ -17,8 +17,8 @@ from bench.demo.plan import Person, expects_push
 from contracts.delivery import OfflineReason
 from contracts.pushes import PushRecord, PushState
 
-PROBLEMS_MAX = 12
-"""How many faults are described; all are counted."""
+PROBLEMS_MAX = 4
+"""How many faults of each kind are described; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,24 @@ class Verdict:
     lost: int = 0
     duplicated: int = 0
     out_of_order: int = 0
-    problems: list[str] = field(default_factory=list)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    """The first faults of each kind, in words."""
 
     @property
     def clean(self) -> bool:
         """Nothing lost, nothing twice, nothing out of order."""
         return not (self.lost or self.duplicated or self.out_of_order)
 
+    @property
+    def problems(self) -> list[str]:
+        """All that is described."""
+        return [problem for kind in self.faults.values() for problem in kind]
+
     def note(self, problem: str) -> None:
-        """Describe a fault, unless enough are described."""
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(problem)
+        """Describe a fault (`kind: what`), unless enough of its kind are described."""
+        known = self.faults.setdefault(problem.partition(":")[0], [])
+        if len(known) < PROBLEMS_MAX:
+            known.append(problem)
 
 
 def check(evidence: Evidence) -> Verdict:
@@ -98,12 +105,12 @@ def _check_record(evidence: Evidence, verdict: Verdict) -> None:
     accepted = {message.message_id for message in evidence.accepted}
     for message_id in accepted - stored.keys():
         verdict.lost += 1
-        verdict.note(f"lost: message {message_id} was accepted, but is not in the record")
+        verdict.note(f"record: message {message_id} was accepted, but is not in the record")
     for message_id, times in stored.items():
         extra = times - (message_id in accepted)
         if extra:
             verdict.duplicated += extra
-            verdict.note(f"duplicated: message {message_id} stands in the record {extra} time(s) too often")
+            verdict.note(f"record: message {message_id} stands in the record {extra} time(s) too often")
 
 
 def _check_devices(evidence: Evidence, verdict: Verdict) -> None:
@@ -165,16 +172,16 @@ def _check_pushes(evidence: Evidence, verdict: Verdict) -> None:
         if push.state is not PushState.SENT:
             if key not in expected:
                 verdict.duplicated += 1
-                verdict.note(f"duplicated: a push to {push.user_id} ({push.reason}) is {push.state}, none is due")
+                verdict.note(f"push not due: a push to {push.user_id} ({push.reason}) is {push.state}, none is due")
         elif expected.get(key) is not push.reason:
             verdict.duplicated += 1
-            verdict.note(f"duplicated: {push.user_id} got a push that is not due, {push.reason}, message {key[0]}")
+            verdict.note(f"push not due: {push.user_id} got a push that is not due, {push.reason}, message {key[0]}")
         elif key in seen:
             verdict.duplicated += 1
-            verdict.note(f"duplicated: {push.user_id} got a second push for message {key[0]}")
+            verdict.note(f"push duplicated: {push.user_id} got a second push for message {key[0]}")
         else:
             seen.add(key)
     verdict.pushed = len(seen)
     for message_id, user_id in expected.keys() - seen:
         verdict.lost += 1
-        verdict.note(f"lost: no push to {user_id} for message {message_id}")
+        verdict.note(f"push lost: no push to {user_id} for message {message_id}")

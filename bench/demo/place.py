@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import TextIO
 from urllib.parse import urlsplit
 
 from bench.demo.errors import SetupFailed
@@ -51,9 +52,9 @@ def place_of_target(target: str) -> Place:
 
 
 @contextlib.asynccontextmanager
-async def fresh_stack(say: Say) -> AsyncIterator[Place]:
-    """A temporary stack with two edges; `say` hears each part that is ready. Raises `SetupFailed`."""
-    stack = Stack(StackOptions(edges=2))
+async def fresh_stack(say: Say, log_to: TextIO | None = None) -> AsyncIterator[Place]:
+    """A temporary stack with two edges; `say` hears of each part, `log_to` gets their logs. Raises `SetupFailed`."""
+    stack = Stack(StackOptions(edges=2, log_to=log_to))
     started = time.monotonic()
     teller = asyncio.create_task(_tell(stack, say, started))
     try:
