@@ -70,12 +70,14 @@ format: $(READY) ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-# Versions and hashes only: no address (whoever installs chooses the index) and no path of this machine.
+# Versions and hashes only: no address (whoever installs chooses the index) and no path of this machine. Versions that
+# still fit stay; newer ones: make lock ARGS=--upgrade
 lock: $(READY) ## Renew requirements.lock from the pyproject files
+	@cp requirements.lock requirements.lock.new
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--no-header pyproject.toml --group dev $(MEMBERS:%=%/pyproject.toml) $(ARGS) --quiet --output-file - \
-		| grep -v '^-e file:' > requirements.lock.new
-	@mv requirements.lock.new requirements.lock
+		--no-header pyproject.toml --group dev $(MEMBERS:%=%/pyproject.toml) $(ARGS) --quiet \
+		--output-file requirements.lock.new
+	@grep -v '^-e file:' requirements.lock.new > requirements.lock && rm requirements.lock.new
 
 up: ## Run the production shape in containers, until everything is healthy
 	@docker compose up --build --wait
