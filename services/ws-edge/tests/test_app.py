@@ -105,14 +105,17 @@ async def test_two_devices_on_one_edge_get_every_message_once_and_in_order(edge:
 
 async def test_two_edges_each_deliver_every_message(nats_server: NatsServer, edge: Edge, fan_out: FanOut) -> None:
     """The queue group is the edge's own id: two edges are two copies, not halves."""
-    async with running_edge(nats_server.url, edge_id="edge-2") as other:
-        async with joined(edge, "ann") as first, joined(other, "ann") as second:
-            for seq in range(1, 101):
-                await fan_out.durable("ann", seq)
-            for client in (first, second):
-                assert [(await frame(client))["seq"] for _ in range(100)] == list(range(1, 101))
-            await until(lambda: all(len(fan_out.receipts.get(seq, ())) == 2 for seq in range(1, 101)), "receipts")
-            assert {receipt.edge_id for receipt in fan_out.receipts[1]} == {"edge-1", "edge-2"}
+    async with (
+        running_edge(nats_server.url, edge_id="edge-2") as other,
+        joined(edge, "ann") as first,
+        joined(other, "ann") as second,
+    ):
+        for seq in range(1, 101):
+            await fan_out.durable("ann", seq)
+        for client in (first, second):
+            assert [(await frame(client))["seq"] for _ in range(100)] == list(range(1, 101))
+        await until(lambda: all(len(fan_out.receipts.get(seq, ())) == 2 for seq in range(1, 101)), "receipts")
+        assert {receipt.edge_id for receipt in fan_out.receipts[1]} == {"edge-1", "edge-2"}
 
 
 async def test_same_device_type_is_reported_once(edge: Edge, fan_out: FanOut) -> None:
@@ -324,11 +327,14 @@ async def test_same_device_replaces_its_old_socket(edge: Edge, fan_out: FanOut) 
 
 async def test_one_user_cannot_open_any_number_of_sockets(nats_server: NatsServer) -> None:
     """Above the limit the newest is refused with 4429."""
-    async with running_edge(nats_server.url, connections_per_user_max=2) as edge:
-        async with joined(edge, "ann"), joined(edge, "ann"):
-            headers = {"Authorization": f"Bearer {token(edge, 'ann')}"}
-            async with connect(f"ws://127.0.0.1:{edge.port}/v1/ws", additional_headers=headers) as third:
-                assert await close_code(third) == 4429
+    async with (
+        running_edge(nats_server.url, connections_per_user_max=2) as edge,
+        joined(edge, "ann"),
+        joined(edge, "ann"),
+    ):
+        headers = {"Authorization": f"Bearer {token(edge, 'ann')}"}
+        async with connect(f"ws://127.0.0.1:{edge.port}/v1/ws", additional_headers=headers) as third:
+            assert await close_code(third) == 4429
 
 
 async def test_socket_closes_when_its_token_expires(edge: Edge) -> None:
@@ -474,27 +480,31 @@ async def test_silent_chat_api_is_a_timeout_and_a_full_queue_is_refused(
         return None
 
     await scripted(sender, answer)
-    async with running_edge(nats_server.url, commands_waiting_max=2, command_timeout_s=0.2) as edge:
-        async with joined(edge, "ann") as client:
-            for ref in range(3):
-                await client.send(json.dumps({"action": "send_message", "ref": ref, "data": draft()}))
-            answers = {}
-            for _ in range(3):
-                answered = await frame(client)
-                answers[answered["ref"]] = answered["data"]
+    async with (
+        running_edge(nats_server.url, commands_waiting_max=2, command_timeout_s=0.2) as edge,
+        joined(edge, "ann") as client,
+    ):
+        for ref in range(3):
+            await client.send(json.dumps({"action": "send_message", "ref": ref, "data": draft()}))
+        answers = {}
+        for _ in range(3):
+            answered = await frame(client)
+            answers[answered["ref"]] = answered["data"]
     assert [answers[ref]["code"] for ref in range(3)] == ["timeout", "timeout", "rate_limited"]
     assert answers[2]["retry_after_ms"] > 0
 
 
 async def test_flood_is_refused_first_and_closed_then(nats_server: NatsServer) -> None:
     """Above the rate a client gets `rate_limited`; one that does not stop is closed with 4429."""
-    async with running_edge(nats_server.url, frames_per_second=1, frames_burst=5, frames_abuse=10) as edge:
-        async with joined(edge, "ann") as client:
-            for number in range(30):
-                await client.send(json.dumps({"action": "ping", "ref": number}))
-            actions = [(await frame(client))["action"] for _ in range(15)]
-            assert actions == ["pong"] * 5 + ["error"] * 10
-            assert await close_code(client) == 4429
+    async with (
+        running_edge(nats_server.url, frames_per_second=1, frames_burst=5, frames_abuse=10) as edge,
+        joined(edge, "ann") as client,
+    ):
+        for number in range(30):
+            await client.send(json.dumps({"action": "ping", "ref": number}))
+        actions = [(await frame(client))["action"] for _ in range(15)]
+        assert actions == ["pong"] * 5 + ["error"] * 10
+        assert await close_code(client) == 4429
 
 
 # --- heartbeat ---
@@ -502,16 +512,18 @@ async def test_flood_is_refused_first_and_closed_then(nats_server: NatsServer) -
 
 async def test_silent_socket_is_pinged_and_closed_without_a_pong(nats_server: NatsServer) -> None:
     """The seed's two times: silence brings a ping, no pong brings 1001; who answers stays."""
-    async with running_edge(nats_server.url, heartbeat_interval_ms=100, connection_timeout_ms=100) as edge:
-        async with joined(edge, "bob", ping_interval=None) as alive:
-            raw = await RawClient.connect(edge.port, "/v1/ws", headers=[f"Authorization: Bearer {token(edge, 'ann')}"])
-            assert (await raw.frame())[0] == 1
-            assert (await raw.frame())[0] == 9
-            assert await raw.close_code() == 1001
-            await raw.close()
-            await until(lambda: edge.figures.closes[1001] == 1, "one close")
-            await alive.send('{"action":"ping"}')
-            assert (await frame(alive))["action"] == "pong"
+    async with (
+        running_edge(nats_server.url, heartbeat_interval_ms=100, connection_timeout_ms=100) as edge,
+        joined(edge, "bob", ping_interval=None) as alive,
+    ):
+        raw = await RawClient.connect(edge.port, "/v1/ws", headers=[f"Authorization: Bearer {token(edge, 'ann')}"])
+        assert (await raw.frame())[0] == 1
+        assert (await raw.frame())[0] == 9
+        assert await raw.close_code() == 1001
+        await raw.close()
+        await until(lambda: edge.figures.closes[1001] == 1, "one close")
+        await alive.send('{"action":"ping"}')
+        assert (await frame(alive))["action"] == "pong"
 
 
 # --- HTTP and life cycle ---

@@ -35,6 +35,8 @@ log = logger()
 
 SOCKET_PATH = "/v1/ws"
 _POLL_S = 0.02
+_CLOSE_PATIENCE_S = 6.0
+"""More than the connection to NATS takes to close in order."""
 
 
 class Edge:
@@ -93,10 +95,21 @@ class Edge:
                 await self._stopping.wait()
                 self.health.missing("draining", "this edge is stopping")
                 await self._drain()
-                serving.cancel()
+                await self._end(serving)
         finally:
             server.close()
         log.info("stopped", stage=Stage.LIFECYCLE)
+
+    async def _end(self, serving: asyncio.Task[None]) -> None:
+        """Cancel until it has worked.
+
+        One cancellation can get lost: on Python 3.11 in `asyncio.wait_for` when it meets a failing connect, and in
+        nats-py, which swallows it while it flushes.
+        """
+        patience_s = 0.1 if self._sockets is None else _CLOSE_PATIENCE_S
+        while not serving.done():
+            serving.cancel()
+            await asyncio.wait((serving,), timeout=patience_s)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
         """Connect to NATS for as long as it takes, then run the parts until cancelled."""

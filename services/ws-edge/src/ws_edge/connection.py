@@ -19,7 +19,6 @@ from kit.logs import Stage, logger
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame
 
-
 log = logger()
 
 

@@ -37,7 +37,7 @@ class Request:
 
     def all(self, name: str) -> list[str]:
         """Every value of a header."""
-        return self._headers.get(name, [])
+        return self._headers.get(name.lower(), [])
 
     def one(self, name: str) -> str | None:
         """The first value of a header."""
