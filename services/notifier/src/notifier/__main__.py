@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValidationError as invalid:
         # Never the input: it may be a secret.
         for error in invalid.errors(include_input=False, include_url=False, include_context=False):
-            print(f"notifier: {'.'.join(map(str, error['loc']))}: {error['msg']}", file=sys.stderr)  # noqa: T201
+            words = [*map(str, error["loc"]), error["msg"].removeprefix("Value error, ")]
+            print(f"notifier: {': '.join(words)}", file=sys.stderr)  # noqa: T201
         return 2
     except ConfigError as wrong:
         print(f"notifier: {wrong}", file=sys.stderr)  # noqa: T201
