@@ -5,7 +5,8 @@ import contextlib
 import signal
 import time
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 from stack import ports
 from stack.errors import PartFailed, PortTaken
@@ -203,3 +204,14 @@ class LocalPart(ABC):
     def log_tail(self, lines: int = 30) -> list[str]:
         """Return the last lines of its log, at most 200."""
         return self._process.log_tail(lines) if self._process is not None else []
+
+
+async def all_or_none(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run steps side by side; when one fails, cut the others short and let them clean up before its error goes on."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

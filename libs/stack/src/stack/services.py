@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack import ports
 from stack.options import StackOptions
-from stack.part import LocalPart
+from stack.part import LocalPart, all_or_none
 from stack.process import Command, Runtime, run_to_end
 from stack.secrets import Secrets
 
@@ -75,6 +75,11 @@ class Service(LocalPart):
         self._secrets = secrets
         self._addresses = addresses
 
+    @property
+    def needs_database(self) -> bool:
+        """Whether this service reads and writes Postgres."""
+        return self._spec.service != "ws-edge"
+
     def _command(self, port: int) -> Command:
         environment = {
             **environment_of(self._spec.service, self._options, self._secrets, self._addresses),
@@ -117,10 +122,14 @@ async def migrate(options: StackOptions, runtime: Runtime, secrets: Secrets, add
         **({"chat-api": options.programs.chat_api} if options.chat_api else {}),
         **({"notifier": options.programs.notifier} if options.notifier else {}),
     }
-    for service, program in programs.items():
+
+    async def migrate_one(service: str, program: tuple[str, ...]) -> None:
         environment = environment_of(service, options, secrets, addresses) | dict(options.env.get("*", {}))
         command = Command((*program, "migrate"), environment, Path.cwd())
         await run_to_end(f"{service}-migrate", command, runtime, _MIGRATION_TIMEOUT_S)
+
+    # Side by side: each has a schema of its own, and most of the time is Python's start.
+    await all_or_none(migrate_one(*one) for one in programs.items())
 
 
 async def http_status(port: int, path: str) -> int:

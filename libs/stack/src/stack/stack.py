@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from stack.errors import DataDirUnusable, PartFailed, StackError
 from stack.logs import LineSink
 from stack.nats import NatsServer
 from stack.options import Backend, DeathWatch, StackOptions
-from stack.part import LocalPart, Part
+from stack.part import LocalPart, Part, all_or_none
 from stack.postgres import DATABASE, ROLE, PostgresServer
 from stack.process import Runtime
 from stack.secrets import FILE_NAME, Secrets
@@ -188,7 +188,7 @@ class Stack:
             self._servers = container_parts(self.options, self._known_runtime, self._known_secrets)
         else:
             self._servers = self._embedded_servers()
-        await _start_all(self._servers.values())
+        await all_or_none(server.start() for server in self._servers.values())
 
     def _embedded_servers(self) -> dict[str, Part]:
         options, runtime, secrets = self.options, self._known_runtime, self._known_secrets
@@ -219,11 +219,17 @@ class Stack:
             nats_url=self.nats_url if options.nats else None,
             database_url=self.database_url if options.postgres else None,
         )
-        if options.migrate:
-            await migrate(options, runtime, secrets, addresses)
         for spec in service_specs(options):
             self._services[spec.name] = Service(spec, options, runtime, secrets, addresses)
-        await _start_all(self._services.values())
+
+        async def start_with_database() -> None:
+            if options.migrate:
+                await migrate(options, runtime, secrets, addresses)
+            await all_or_none(service.start() for service in self._services.values() if service.needs_database)
+
+        # Edges never see the database and need not wait for its migrations.
+        edges = (service.start() for service in self._services.values() if not service.needs_database)
+        await all_or_none([start_with_database(), *edges])
 
     def _http_url(self, part: str) -> str:
         return f"http://{self._address(part)}"
@@ -243,14 +249,3 @@ class Stack:
         if self._secrets is None:
             raise StackError("the stack has not been started")
         return self._secrets
-
-
-async def _start_all(parts: Iterable[Part]) -> None:
-    """Start parts side by side; when one fails, cut the others short and let them clean up before the error goes on."""
-    starts = [asyncio.create_task(part.start()) for part in parts]
-    try:
-        await asyncio.gather(*starts)
-    finally:
-        for start in starts:
-            start.cancel()
-        await asyncio.gather(*starts, return_exceptions=True)
