@@ -59,15 +59,17 @@ class Floor:
         self._done: set[int] = set()
 
     def opened(self, place: int) -> None:
-        """An event was taken; places only rise."""
+        """An event was taken; places rise, except for what JetStream gives again."""
         self._opened.append(place)
 
     def done(self, place: int) -> None:
         """An event is settled; the floor rises over everything settled below the first that is not."""
         self._done.add(place)
         while self._opened and self._opened[0] in self._done:
-            self.settled = self._opened.popleft()
-            self._done.discard(self.settled)
+            place = self._opened.popleft()
+            self._done.discard(place)
+            # JetStream may give an event again after a later one.
+            self.settled = max(self.settled, place)
 
 
 class Lane:
