@@ -78,7 +78,7 @@ class ReceiptBook:
         if delivery.work.important and device is not DeviceType.MOBILE:
             if not delivery.reached_other:
                 delivery.reached_other = True
-                delivery.deadline = min(delivery.deadline, now + self.important_mobile_wait_s)
+                delivery.deadline = now + self.important_mobile_wait_s
                 # Moved to a table of its own, so that each table stays in the order of its deadlines.
                 self._waiting_for_mobile[ticket] = self._open.pop(ticket)
             return False
