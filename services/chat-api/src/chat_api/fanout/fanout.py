@@ -101,6 +101,8 @@ class Fanout:
             await asyncio.sleep(BALANCE_S if self._held else min(BALANCE_S, self._settings.fanout_lease_s / 10))
 
     def _start(self, term: Term, group: asyncio.TaskGroup) -> None:
+        # While the lane was another's, people came and went without our cache learning of it.
+        self._recipients.forget()
         lane = Lane(
             term,
             settings=self._settings,

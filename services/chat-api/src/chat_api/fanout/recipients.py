@@ -42,6 +42,10 @@ class Recipients:
                     if first <= seq and (last is None or seq <= last)
                 ]
 
+    def forget(self) -> None:
+        """Read everything again: events of these conversations may have passed without us."""
+        self._members.clear()
+
     async def _bounds(self, conversation_id: str) -> Bounds:
         bounds = self._members.get(conversation_id)
         if bounds is None:
