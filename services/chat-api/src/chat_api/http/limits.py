@@ -45,22 +45,29 @@ class RequestLimits:
         if length.isdigit() and int(length) > self._body_bytes_max:
             await self._refuse(scope, receive, tagged, request_id)
             return
-        seen = 0
+        seen, exceeded = 0, False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, exceeded
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._body_bytes_max:
+                    exceeded = True
                     raise _TooLarge
             return message
 
+        async def answered(message: Message) -> None:
+            # FastAPI turns whatever goes wrong while it reads a body into a 400; ours is the better answer.
+            if started or not exceeded:
+                await tagged(message)
+
         try:
-            await self._app(scope, counted, tagged)
+            await self._app(scope, counted, answered)
         except _TooLarge:
             if started:
                 raise
+        if exceeded and not started:
             await self._refuse(scope, receive, tagged, request_id)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
