@@ -1,0 +1,243 @@
+"""The ports kept in memory, and builders of values, for tests of whatever stands on `commands`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chat_api.commands.ports import Once, Recordable, SendContext, StoredResponse
+from chat_api.domain import conversation
+from chat_api.domain.commands import Actor, CreateConversation, RegisterUser, SendMessage
+from chat_api.domain.conversation import Conversation
+from chat_api.domain.errors import IdempotencyConflict
+from chat_api.domain.user import Membership, User
+from contracts.events import (
+    EventData,
+    MessageCreated,
+    MessageDeleted,
+    MessageEdited,
+    UserReadAdvanced,
+    UserRegistered,
+)
+from contracts.ids import new_id
+from contracts.messages import Message, MessageDraft
+from contracts.stream_ids import ConversationStream, StreamId, UserStream
+
+AT = datetime(2026, 1, 31, 8, 15, 30, 123000, tzinfo=UTC)
+"""An instant; tests that need a later one add to it."""
+
+SERVICE = Actor("host-application", privileged=True)
+
+
+def after(seconds: float) -> datetime:
+    """The instant so long after `AT`."""
+    return AT + timedelta(seconds=seconds)
+
+
+def create(owner_id: str, *others: str, conversation_id: str | None = None, **changes: Any) -> CreateConversation:
+    """A command that opens a conversation."""
+    fields: dict[str, Any] = {
+        "conversation_id": conversation_id or new_id(),
+        "actor": Actor(owner_id),
+        "owner_id": owner_id,
+        "participant_ids": others,
+        "title": None,
+        "metadata": None,
+        "now": AT,
+    }
+    return CreateConversation(**(fields | changes))
+
+
+def send(conversation_id: str, sender_id: str, content: str = "hello", **changes: Any) -> SendMessage:
+    """A command that sends a text. What is no field of the command is one of the draft."""
+    own = {"message_id", "sender_name", "now", "exclude_user_ids"}
+    draft = {"client_msg_id": new_id(), "content": content} | {k: v for k, v in changes.items() if k not in own}
+    fields: dict[str, Any] = {"message_id": new_id(), "sender_name": None, "now": AT}
+    return SendMessage(
+        conversation_id=conversation_id,
+        sender_id=sender_id,
+        draft=MessageDraft(**draft),
+        **(fields | {k: v for k, v in changes.items() if k in own}),
+    )
+
+
+def register(user_id: str, name: str | None = None, roles: tuple[str, ...] = ("customer",)) -> RegisterUser:
+    """A command that makes a user known."""
+    return RegisterUser(user_id, name, roles, AT)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the record in memory keeps it."""
+
+    stream: StreamId
+    seq: int
+    data: EventData
+    metadata: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Record:
+    events: list[Recorded] = field(default_factory=list)
+    credentials: dict[str, str] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[bytes, StoredResponse | None]] = field(default_factory=dict)
+
+    def copy(self) -> _Record:
+        return _Record(list(self.events), dict(self.credentials), dict(self.keys))
+
+    def of(self, stream: StreamId) -> list[Recorded]:
+        return [event for event in self.events if event.stream == stream]
+
+
+class MemoryTransaction:
+    """The `Transaction` port on a copy of the record; whoever began it keeps or drops the copy."""
+
+    def __init__(self, record: _Record, locked: frozenset[StreamId], once: Once | None) -> None:
+        self._record = record
+        self._locked = locked
+        self._once = once
+        self.replay: StoredResponse | None = None
+
+    async def send_contexts(self, commands: Sequence[SendMessage]) -> list[SendContext]:
+        """One context per command, in order, as narrow as Postgres' is."""
+        return [await self._send_context(command) for command in commands]
+
+    async def _send_context(self, command: SendMessage) -> SendContext:
+        reply_to = command.draft.reply_to
+        state = await self.conversation(
+            command.conversation_id, [command.sender_id], [reply_to] if reply_to is not None else []
+        )
+        sender = await self.user(command.sender_id)
+        sent = next(
+            (
+                event.data.id
+                for event in self._record.events
+                if isinstance(event.data, MessageCreated)
+                and (event.data.sender_id, event.data.client_msg_id) == command.key
+            ),
+            None,
+        )
+        narrow = None if state is None else replace(state, metadata=None, messages={})
+        return SendContext(narrow, sender.name if sender else None, sent)
+
+    async def messages(self, ids: Sequence[str]) -> dict[str, tuple[Message, bytes | None]]:
+        """Messages as they are now, by id, with the fingerprints of their sends."""
+        found: dict[str, tuple[Message, bytes | None]] = {}
+        for event in self._record.events:
+            if isinstance(event.data, MessageCreated | MessageEdited | MessageDeleted) and event.data.id in ids:
+                fingerprint = (
+                    bytes.fromhex(event.metadata["fingerprint"])
+                    if "fingerprint" in event.metadata
+                    else found[event.data.id][1]
+                )
+                found[event.data.id] = (conversation.as_message(event.data), fingerprint)
+        return found
+
+    async def conversation(
+        self, conversation_id: str, user_ids: Sequence[str], message_ids: Sequence[str] = ()
+    ) -> Conversation | None:
+        """The fold of the conversation's events, narrowed to what was asked for."""
+        whole = self._fold(conversation_id)
+        if whole is None:
+            return None
+        messages = {key: message for key, message in whole.messages.items() if key in message_ids}
+        return replace(whole, members=whole.members & set(user_ids), message_ids=frozenset(messages), messages=messages)
+
+    def _fold(self, conversation_id: str) -> Conversation | None:
+        state: Conversation | None = None
+        for event in self._record.of(ConversationStream(conversation_id)):
+            state = conversation.evolve(state, event.data)
+        return state
+
+    async def membership(self, conversation_id: str, user_id: str) -> Membership | None:
+        """The user's active place in the conversation."""
+        state = self._fold(conversation_id)
+        if state is None or user_id not in state.members:
+            return None
+        read = [
+            event.data.seq
+            for event in self._record.of(UserStream(user_id))
+            if isinstance(event.data, UserReadAdvanced) and event.data.conversation_id == conversation_id
+        ]
+        return Membership(state.last_seq, max(read, default=0))
+
+    async def user(self, user_id: str) -> User | None:
+        """A registered user."""
+        for event in self._record.of(UserStream(user_id)):
+            if isinstance(event.data, UserRegistered):
+                return User(user_id, event.data.name, event.data.roles)
+        return None
+
+    async def unknown_users(self, user_ids: Sequence[str]) -> list[str]:
+        """Those that nobody registered."""
+        return [user_id for user_id in user_ids if await self.user(user_id) is None]
+
+    async def set_credentials(self, user_id: str, password_hash: str) -> None:
+        """Give a new user a password; an existing one keeps its own."""
+        self._record.credentials.setdefault(user_id, password_hash)
+
+    async def append(self, events: Sequence[Recordable], now: datetime) -> list[int]:
+        """Record events in order; a stream that was not locked is a mistake of the caller."""
+        del now
+        seqs = []
+        for event in events:
+            assert event.stream in self._locked, f"{event.stream} is written without its lock"
+            seqs.append(len(self._record.of(event.stream)) + 1)
+            self._record.events.append(Recorded(event.stream, seqs[-1], event.data, event.metadata))
+        return seqs
+
+    def claim(self) -> None:
+        """Take the key, or set `replay`; raises `IdempotencyConflict` if it stands for another request."""
+        if self._once is None:
+            return
+        key = (self._once.user_id, self._once.key)
+        fingerprint, self.replay = self._record.keys.setdefault(key, (self._once.fingerprint, None))
+        if fingerprint != self._once.fingerprint:
+            raise IdempotencyConflict
+
+    async def remember(self, response: StoredResponse) -> None:
+        """Keep the answer for a repeat of the same request; nothing to do without a key."""
+        if self._once is not None:
+            self._record.keys[self._once.user_id, self._once.key] = (self._once.fingerprint, response)
+
+
+class MemoryUnitOfWork:
+    """The `UnitOfWork` port: one transaction at a time, kept if its block ends, dropped if it raises."""
+
+    def __init__(self) -> None:
+        self._record = _Record()
+        self._turn = asyncio.Lock()
+        self.begun = 0
+
+    @asynccontextmanager
+    async def begin(
+        self, streams: Collection[StreamId], *, once: Once | None = None
+    ) -> AsyncIterator[MemoryTransaction]:
+        """A transaction on a copy of the record."""
+        async with self._turn:
+            self.begun += 1
+            copy = self._record.copy()
+            transaction = MemoryTransaction(copy, frozenset(streams), once)
+            transaction.claim()
+            yield transaction
+            self._record = copy
+
+    async def conversation_of_message(self, message_id: str) -> str | None:
+        """Where a message belongs."""
+        for event in self._record.events:
+            if isinstance(event.data, MessageCreated) and event.data.id == message_id:
+                return event.data.conversation_id
+        return None
+
+    def events(self, stream: StreamId | None = None) -> list[Recorded]:
+        """What is recorded, of one stream or of all."""
+        return list(self._record.events) if stream is None else self._record.of(stream)
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Password hashes by user."""
+        return dict(self._record.credentials)
