@@ -9,13 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.typing import Subprotocol
 
 from bench.demo.checker import Arrival
 from bench.demo.errors import SetupFailed
+from bench.demo.http import HttpClient, HttpError
 from bench.demo.place import SECRET_VARIABLE, Place
 from bench.demo.plan import Device
 from contracts.codec import decode
@@ -30,7 +30,6 @@ T = TypeVar("T")
 REQUEST_TIMEOUT_S = 10.0
 ATTEMPTS_MAX = 5
 RETRY_S = 0.2
-CONNECTIONS_MAX = 32
 PUSH_PAGE = 1000
 EVENT_PAGE = 200
 
@@ -45,13 +44,11 @@ class Api:
     def __init__(self, place: Place, service_token: str) -> None:
         self._place = place
         self._service = service_token
-        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
-        # The environment's proxies are for the outside world, not for a stack on this machine.
-        self._http = httpx.AsyncClient(limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+        self._http = HttpClient(REQUEST_TIMEOUT_S)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let the connections go."""
-        await self._http.aclose()
+        self._http.close()
 
     async def check(self) -> None:
         """Whether anybody is there who believes our tokens."""
@@ -105,8 +102,8 @@ class Api:
         """A gauge of chat-api's, or None where metrics cannot be reached."""
         if self._place.metrics_url is None:
             return None
-        with contextlib.suppress(httpx.HTTPError):
-            for line in (await self._http.get(self._place.metrics_url)).text.splitlines():
+        with contextlib.suppress(HttpError):
+            for line in (await self._http.request("GET", self._place.metrics_url)).body.decode().splitlines():
                 if line.startswith(f"{name} "):
                     return float(line.rpartition(" ")[2])
         return None
@@ -116,15 +113,15 @@ class Api:
 
     async def _request(self, method: str, url: str, token: str, body: object = None) -> bytes:
         try:
-            answer = await self._http.request(method, url, json=body, headers={"Authorization": f"Bearer {token}"})
-        except httpx.TransportError as failed:
-            raise NotNow(f"{type(failed).__name__}: {failed}") from failed
-        if answer.is_success:
-            return answer.content
-        said = f"{answer.status_code} {answer.text[:300]}"
-        if answer.status_code in (429, 500, 502, 503, 504):
+            answer = await self._http.request(method, url, token=token, body=body)
+        except HttpError as failed:
+            raise NotNow(str(failed)) from failed
+        if answer.ok:
+            return answer.body
+        said = f"{answer.status} {answer.body[:300].decode(errors='replace')}"
+        if answer.status in (429, 500, 502, 503, 504):
             raise NotNow(said)
-        if answer.status_code == 401:
+        if answer.status == 401:
             raise SetupFailed(f"{url} does not accept our token: set {SECRET_VARIABLE} to the target's secret ({said})")
         raise SetupFailed(f"{method} {url} was refused: {said}")
 

@@ -95,7 +95,7 @@ class Play:
     async def close(self) -> None:
         """Close every socket and connection."""
         await _side_by_side(handset.close() for handset in self._handsets.values())
-        await self._api.close()
+        self._api.close()
 
     def _arrived(self) -> None:
         self._tally.delivered += 1
