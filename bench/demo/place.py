@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TextIO
 from urllib.parse import urlsplit
 
@@ -34,6 +34,8 @@ class Place:
     """chat-api's metrics, where they can be reached: they tell when no delivery is undecided any more."""
     fresh: bool = False
     """Nobody else has ever used it."""
+    pids: Mapping[str, int] = field(default_factory=dict)
+    """Process by name of part, where they are ours."""
 
 
 def place_of_target(target: str) -> Place:
@@ -74,6 +76,7 @@ async def fresh_stack(say: Say, log_to: TextIO | None = None) -> AsyncIterator[P
             secret=stack.jwt_secret,
             metrics_url=f"{stack.api_url}/metrics",
             fresh=True,
+            pids={name: part.pid for name, part in stack.parts.items() if part.pid is not None},
         )
     finally:
         await stack.stop()
