@@ -70,7 +70,9 @@ WITH new AS (
     SELECT stream, min(seq) AS first_seq, max(seq) AS last_seq FROM new
     WHERE NOT EXISTS (SELECT FROM known) GROUP BY stream
 ), heads AS (
-    INSERT INTO streams (stream, seq) SELECT stream, last_seq FROM grouped ORDER BY stream
+    INSERT INTO streams (stream, seq) SELECT stream, last_seq FROM grouped
+    WHERE first_seq = 1 OR EXISTS (SELECT FROM streams known_head WHERE known_head.stream = grouped.stream)
+    ORDER BY stream
     ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq
     WHERE streams.seq = (SELECT first_seq - 1 FROM grouped WHERE grouped.stream = excluded.stream)
     RETURNING stream
@@ -107,6 +109,7 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> boo
     """
     if not events:
         return True
+    _require_runs(events)
     row = (
         await connection.execute(
             _APPEND,
@@ -127,6 +130,15 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> boo
     if row.known == len(events):
         return False
     raise ConcurrentAppend(f"{row.stored} of {len(events)} events stored, {row.known} known before")
+
+
+def _require_runs(events: Sequence[NewEvent]) -> None:
+    """The statement looks at each stream's first and last seq alone; what lies between is looked at here."""
+    last: dict[StreamId, int] = {}
+    for event in events:
+        if event.seq != last.get(event.stream, event.seq - 1) + 1:
+            raise ConcurrentAppend(f"seq {event.seq} of {event.stream} does not follow {last[event.stream]}")
+        last[event.stream] = event.seq
 
 
 def _json(value: dict[str, Any]) -> str:
