@@ -115,7 +115,7 @@ CREATE FUNCTION events_are_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'events are append-only';
 END $$;
-CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE ON events
+CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON events
     FOR EACH STATEMENT EXECUTE FUNCTION events_are_history();
 """
 
