@@ -165,7 +165,7 @@ relay_cursor = Table(
 fanout_lanes = Table(
     "fanout_lanes",
     metadata,
-    Column("lane", Integer, primary_key=True),
+    Column("lane", Integer, primary_key=True, autoincrement=False),
     Column("owner", Text),
     Column("epoch", Integer, nullable=False, server_default=text("0")),
     _instant("lease_until", nullable=True),
