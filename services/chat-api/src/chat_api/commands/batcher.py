@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from zlib import crc32
 
 from chat_api.commands.handlers import SendResult, Sent
+from chat_api.commands.ports import Clash
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.errors import Refused
 
@@ -71,12 +72,18 @@ class SendBatcher:
                     answer.cancel()
                 raise
 
-    async def _carry_out(self, batch: Sequence[tuple[SendMessage, asyncio.Future[SendResult]]]) -> None:
+    async def _carry_out(
+        self, batch: Sequence[tuple[SendMessage, asyncio.Future[SendResult]]], *, again: bool = True
+    ) -> None:
         if not batch:
             return
         try:
             results = await self._carry([command for command, _ in batch])
         except Exception as failed:
+            if len(batch) == 1 and again and isinstance(failed, Clash):
+                # Whoever won has committed: now it can be seen whether this is a repeat or a conflict.
+                await self._carry_out(batch, again=False)
+                return
             if len(batch) == 1:
                 _settle(batch[0][1], failed)
                 return

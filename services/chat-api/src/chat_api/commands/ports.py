@@ -52,6 +52,10 @@ class Recordable:
     metadata: dict[str, str]
 
 
+class Clash(Exception):
+    """Somebody else took the same unique name at the same moment: decided anew, the answer will be another one."""
+
+
 class Transaction(Protocol):
     """One transaction, holding the locks of the streams it was begun for."""
 

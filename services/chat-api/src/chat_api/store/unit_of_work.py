@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from chat_api.commands.ports import Once, Recordable, SendContext, StoredResponse
+from chat_api.commands.ports import Clash, Once, Recordable, SendContext, StoredResponse
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
@@ -118,6 +119,17 @@ class PostgresTransaction:
             )
 
 
+@asynccontextmanager
+async def _clashes() -> AsyncIterator[None]:
+    """Turns a violated uniqueness into `Clash`: locks are per stream, a `client_msg_id` counts across all of them."""
+    try:
+        yield
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == "23505":
+            raise Clash from error
+        raise
+
+
 class PostgresUnitOfWork:
     """The `UnitOfWork` port. `on_committed` is called after a commit that appended events; it must not block."""
 
@@ -131,7 +143,7 @@ class PostgresUnitOfWork:
         self, streams: Collection[StreamId], *, once: Once | None = None
     ) -> AsyncIterator[PostgresTransaction]:
         """A transaction that holds the locks of `streams`; raises `DatabaseUnavailable` if Postgres is away."""
-        async with translated(), self._engine.begin() as connection:
+        async with translated(), _clashes(), self._engine.begin() as connection:
             transaction = PostgresTransaction(connection, once)
             # The locks come before the first write: see event_store.
             await event_store.lock(connection, streams)
