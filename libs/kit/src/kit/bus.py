@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import nats
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
@@ -51,18 +52,22 @@ async def connect(
     subscription's queue overflowed. `on_disconnected` when the connection breaks.
     """
     client = Client()
-    quiet_until = 0.0
+    quiet_until: dict[type[Exception], float] = {}
 
     async def on_error(error: Exception) -> None:
-        nonlocal quiet_until
         if isinstance(error, nats.errors.SlowConsumerError):
             log.warning("NATS subscription overflowed, messages were dropped", stage=Stage.LISTENER)
             await on_interrupted("slow_consumer")
             return
-        # While the server is away every attempt fails: say it at once, then every 10 s.
-        if time.monotonic() >= quiet_until:
-            quiet_until = time.monotonic() + 10
+        # While the server is away every attempt fails in the same way: say it at once, then every 10 s.
+        if time.monotonic() < quiet_until.get(type(error), 0.0):
+            return
+        quiet_until[type(error)] = time.monotonic() + 10
+        if isinstance(error, (nats.errors.Error, nats.js.errors.Error, OSError)):
             log.warning("NATS error", stage=Stage.LISTENER, error=type(error).__name__, detail=str(error)[:200])
+        else:
+            # nats-py reports here what a callback of ours has raised: a bug, and a message that was not handled.
+            log.error("a NATS callback failed", stage=Stage.LISTENER, exc_info=error)
 
     async def on_disconnect() -> None:
         if client.is_closed or client.is_draining:

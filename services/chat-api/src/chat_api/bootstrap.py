@@ -17,12 +17,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics, migrate
-from chat_api.app import create_app, create_health_app
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.handlers import SendResult, Sent
 from chat_api.domain.commands import SendMessage
 from chat_api.fanout.fanout import Fanout
+from chat_api.http.app import create_app, create_health_app
 from chat_api.http.auth import Passwords
 from chat_api.http.context import Context
 from chat_api.relay.relay import Relay
@@ -143,7 +143,9 @@ class Process:
     async def _work_on_nats(self) -> None:
         self._health.missing("nats", f"connecting to {self._settings.nats_url}")
         log.info("waiting for NATS", stage=Stage.LIFECYCLE, url=self._settings.nats_url)
-        client = await bus.connect(self._settings, service="chat-api", on_interrupted=self._interrupted)
+        client = await bus.connect(
+            self._settings, service="chat-api", on_interrupted=self._interrupted, on_disconnected=self._interrupted
+        )
         try:
             js = client.jetstream(timeout=5)
             await self._ensure_streams(js)
@@ -157,7 +159,7 @@ class Process:
     async def _run_parts(self, client: Client, js: JetStreamContext) -> None:
         async with asyncio.TaskGroup() as group:
             if self._role.includes(Role.RELAY):
-                self._relay = Relay(self._settings, js)
+                self._relay = Relay(self._settings, client, js)
                 group.create_task(self._relay.run())
             if self._role.includes(Role.FANOUT):
                 self._fanout = Fanout(self._settings, self._engine, client, js)
@@ -216,5 +218,6 @@ class Process:
         self._waker.wake()
 
     async def _interrupted(self, reason: str) -> None:
-        if self._fanout is not None:
+        # A reconnect is no news: fan-out was told when the connection broke, and went on when it was back.
+        if self._fanout is not None and reason != "reconnected":
             self._fanout.interrupted(reason)

@@ -40,8 +40,8 @@ IDLE_HEARTBEAT_S = 2.0
 SILENCE_MAX_S = 7.0
 """A consumer that has not even sent a heartbeat for this long is dead, whatever the server says."""
 RENEW_EVERY_S = 1.0
-RECONNECTED = "reconnected"
-"""The reason that `kit.bus` gives after a reconnect."""
+DISCONNECTED = "disconnected"
+"""The reason that `kit.bus` gives when the connection breaks."""
 
 Publish = Callable[[Envelope, Work], Awaitable[None]]
 
@@ -126,12 +126,26 @@ class Lane:
                 self._works.clear()
             log.info("lane begins anew", stage=Stage.LISTENER, lane=self.term.lane, reason=self._anew_reason)
             metrics.fanout_restarts.labels(self._anew_reason).inc()
-            if self._anew_reason == RECONNECTED:
-                # The edges reconnect at the same time. Asked too early, NATS would say of every user that nobody is
-                # subscribed, and everybody online would get a push.
-                await asyncio.sleep(self._settings.fanout_settle_s)
+            if self._anew_reason == DISCONNECTED:
+                await self._wait_for_the_others()
             if not await self.next_term():
                 raise LaneLost
+
+    async def _wait_for_the_others(self) -> None:
+        """Return some time after NATS is back.
+
+        The edges reconnect at the same time as we do. Asked too early, NATS would say of every user that nobody is
+        subscribed, and everybody online would get a push.
+        """
+        back_since: float | None = None
+        clock = asyncio.get_running_loop().time
+        while back_since is None or clock() - back_since < self._settings.fanout_settle_s:
+            await self.note_floor()  # also holds the lease
+            if not self._nats.is_connected:
+                back_since = None
+            elif back_since is None:
+                back_since = clock()
+            await asyncio.sleep(min(0.1, self._settings.fanout_settle_s))
 
     async def next_term(self) -> bool:
         """Raise the lane's epoch, so that a new consumer may begin from the floor; False if the lane is not ours."""
@@ -210,6 +224,9 @@ class Lane:
     async def _take(self, message: Msg) -> None:
         """One message of the consumer: an event, or a heartbeat."""
         self._heard_at = asyncio.get_running_loop().time()
+        if self._anew.is_set():
+            # What comes now comes again, and in order. Taken now, it could overtake what was lost before it.
+            return
         if not message.reply or not message.reply.startswith("$JS.ACK."):
             return
         place = message.metadata.sequence.stream

@@ -15,6 +15,7 @@ from typing import Any, cast
 import asyncpg
 import nats.errors
 import nats.js.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from chat_api import metrics
@@ -37,16 +38,17 @@ RELAY_LOCK = 0x4E617474
 CURSOR = "events"
 
 # Rows of running transactions are invisible, and rows behind theirs must wait for them: the fence. Within it the order
-# is that of the transaction ids, which event_store makes the order in which each stream was appended to.
+# is that of the transaction ids, which event_store makes the order in which each stream was appended to. The text of
+# the id has a name of its own: ORDER BY prefers an output name to a column, and "1000" sorts before "999".
 _NEXT = """
-SELECT position, txid::text AS txid, event_id, stream, seq, type, version, data::text AS data,
+SELECT position, txid::text AS txid_text, event_id, stream, seq, type, version, data::text AS data,
        metadata::text AS metadata, recorded_at
 FROM events
 WHERE (txid, position) > ($1::text::xid8, $2::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY txid, position LIMIT $3
 """
 
-_LOAD_CURSOR = "SELECT txid::text AS txid, position FROM relay_cursor WHERE name = $1"
+_LOAD_CURSOR = "SELECT txid::text AS txid_text, position FROM relay_cursor WHERE name = $1"
 
 _SAVE_CURSOR = """
 INSERT INTO relay_cursor (name, txid, position, updated_at) VALUES ($1, $2::text::xid8, $3, now())
@@ -57,8 +59,9 @@ ON CONFLICT (name) DO UPDATE SET txid = excluded.txid, position = excluded.posit
 class Relay:
     """`run` stands by until it is the one, then relays, until cancelled."""
 
-    def __init__(self, settings: ChatApiSettings, js: JetStreamContext) -> None:
+    def __init__(self, settings: ChatApiSettings, nats_client: Client, js: JetStreamContext) -> None:
         self._settings = settings
+        self._nats = nats_client
         self._js = js
         self._woken = asyncio.Event()
 
@@ -99,9 +102,17 @@ class Relay:
     async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
         await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
         row = await connection.fetchrow(_LOAD_CURSOR, CURSOR)
-        txid, position = (row["txid"], row["position"]) if row else ("0", 0)
-        publisher = Publisher(self._js, self._settings.relay_publish_timeout_s)
-        waits = full_jitter(0.05, 2.0)
+        txid, position = (row["txid_text"], row["position"]) if row else ("0", 0)
+        publisher = Publisher(self._nats, self._settings.relay_publish_timeout_s)
+        try:
+            await self._carry_on(connection, publisher, txid, position)
+        finally:
+            await publisher.close()
+
+    async def _carry_on(
+        self, connection: asyncpg.Connection[Any], publisher: Publisher, txid: str, position: int
+    ) -> None:
+        waits = full_jitter(0.05, 1.0)
         while True:
             self._woken.clear()
             rows = await connection.fetch(_NEXT, txid, position, self._settings.relay_batch_max)
@@ -111,12 +122,11 @@ class Relay:
             stored = await publisher.publish([_publication(row) for row in rows])
             if stored:
                 last = rows[stored - 1]
-                txid, position = last["txid"], last["position"]
+                txid, position = last["txid_text"], last["position"]
                 await connection.execute(_SAVE_CURSOR, CURSOR, txid, position)
                 _measure(rows[:stored])
-                waits = full_jitter(0.05, 2.0)
+                waits = full_jitter(0.05, 1.0)
             if stored < len(rows):
-                log.warning("JetStream did not store everything, trying again", stage=Stage.ROUTE, stored=stored)
                 await asyncio.sleep(next(waits))
                 await self._restore_stream()
 
