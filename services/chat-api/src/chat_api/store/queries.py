@@ -19,8 +19,10 @@ from chat_api.store import mapping
 from contracts.envelope import Envelope
 from contracts.messages import Message
 
+# JSON is read as text and parsed where it is needed: drivers differ in what they make of jsonb.
 _MESSAGE_COLUMNS = """message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
-    attachment_id, reply_to, is_important, extra_metadata, client_msg_id, created_at, edited_at, deleted_at"""
+    attachment_id, reply_to, is_important, CAST(extra_metadata AS text) AS extra_metadata, client_msg_id, created_at,
+    edited_at, deleted_at"""
 
 # What a batch of sends must know, in one trip: the conversation, whether the sender takes part, the sender's name,
 # whether reply_to exists there, and whether the same (sender, client_msg_id) was stored before.
@@ -43,7 +45,7 @@ _MESSAGES_BY_ID = text(
 )
 
 _CONVERSATION = text("""
-SELECT conversation_id, owner_id, title, metadata, last_seq FROM conversations WHERE conversation_id = :id
+SELECT conversation_id, owner_id, title, CAST(metadata AS text) AS metadata, last_seq FROM conversations WHERE conversation_id = :id
 """)
 
 _MEMBERS_AMONG = text("""
@@ -77,7 +79,8 @@ WHERE p.conversation_id = :id AND p.is_active ORDER BY p.joined_seq, p.user_id L
 """)
 
 _SUMMARY_COLUMNS = """
-    c.conversation_id, c.owner_id, c.title, c.metadata, c.last_seq, c.created_at, c.last_activity_at, p.read_seq,
+    c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.last_seq, c.created_at,
+    c.last_activity_at, p.read_seq,
     (SELECT count(*) FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq > coalesce(p.read_seq, 0)
         AND m.sender_id <> :user_id AND m.deleted_at IS NULL) AS unread_count,
     (SELECT message_id FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq = c.last_message_seq)
