@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -36,7 +37,7 @@ from chat_api.store import queries
 from chat_api.store.database import translated
 from chat_api.store.queries import ConversationSummary
 from contracts.codes import ErrorCode
-from contracts.ids import UserId, Uuid, new_id
+from contracts.ids import UUID_PATTERN, UserId, Uuid, new_id
 from contracts.times import now, rfc3339
 from kit.tokens import Principal
 
@@ -225,8 +226,8 @@ def _parse_cursor(cursor: str) -> tuple[datetime, str]:
         at_text, conversation_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
         at = datetime.fromisoformat(at_text)
         rfc3339(at)
-        if not isinstance(conversation_id, str) or len(conversation_id) != 36:
+        if not re.match(UUID_PATTERN, conversation_id):
             raise ValueError("not an id")
-    except (ValueError, TypeError, UnicodeError):
+    except (ValueError, TypeError, OverflowError):
         raise ApiError(ErrorCode.VALIDATION_FAILED, "The cursor is not one of ours.") from None
     return at, conversation_id
