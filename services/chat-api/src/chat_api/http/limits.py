@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat_api.http.errors import problem_response
 from contracts.codes import ErrorCode
 from contracts.ids import new_id
+
+_DISCARD_BYTES_MAX = 1_048_576
+_DISCARD_S = 1.0
+"""How much of a refused body is read, and for how long, so that its sender gets to read the answer."""
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
 
@@ -71,7 +77,19 @@ class RequestLimits:
             await self._refuse(scope, receive, tagged, request_id)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        await _discard(receive)
         message = f"The body exceeds {self._body_bytes_max} bytes."
-        # The rest of the body is not read: the connection cannot be used again.
+        # There may be still more of the body: the connection cannot be used again.
         response = problem_response(ErrorCode.PAYLOAD_TOO_LARGE, message, request_id, headers={"Connection": "close"})
         await response(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    """Closed with bytes unread, TCP resets the connection, and the client never sees why."""
+    seen, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_S):
+            while more and seen < _DISCARD_BYTES_MAX:
+                message = await receive()
+                seen += len(message.get("body", b""))
+                more = bool(message.get("more_body", False))
