@@ -130,12 +130,14 @@ class Process:
 
     async def _work(self) -> None:
         """Wait for Postgres, then for NATS, then do the role's work; HTTP answers health all the while."""
-        await wait_until_migrated(self._engine, migrate.head_revision(), self._say_database)
-        self._health.ok("database")
         async with asyncio.TaskGroup() as group:
+            if self._role.includes(Role.SERVE):
+                # At work before Postgres is there: a send is refused then like every other request, and does not hang.
+                group.create_task(self._sends.run())
+            await wait_until_migrated(self._engine, migrate.head_revision(), self._say_database)
+            self._health.ok("database")
             group.create_task(self._probe_database())
             if self._role.includes(Role.SERVE):
-                group.create_task(self._sends.run())
                 group.create_task(self._waker.run())
                 group.create_task(self._forget_keys())
             group.create_task(self._work_on_nats())
