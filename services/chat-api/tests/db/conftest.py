@@ -109,6 +109,7 @@ def api() -> Iterator[Servers]:
         backend=Backend.EMBEDDED,
         edges=0,
         notifier=False,
+        ready_timeout_s=20,
         env={"chat-api": {"NATTER_BODY_BYTES_MAX": "20000", "NATTER_DATABASE_TIMEOUT_S": "3"}},
     )
     with _running(options) as running:
