@@ -32,7 +32,7 @@ class Show:
 
     def say(self, text: str) -> None:
         """One step."""
-        self._console.print(f"[cyan]•[/cyan] {escape(text)}")
+        self._console.print(f"[cyan]•[/cyan] {escape(text)}", soft_wrap=True)
 
     def cast(self, plan: Plan) -> None:
         """Who is going to talk."""
@@ -95,6 +95,7 @@ class Show:
             f"  {tally.sent}/{len(plan.lines)} messages, {rate}{tally.delivered}/{plan.deliveries} frames, "
             f"{tally.pushed}/{plan.pushes} pushes ({tally.step})",
             highlight=False,
+            soft_wrap=True,
         )
 
     def excerpts(self, outcome: Outcome) -> None:
@@ -110,7 +111,7 @@ class Show:
         self._console.print(latency_table(outcome.samples))
         self._console.print(_counts(outcome, verdict, size))
         for text in (*outcome.troubles[:5], *verdict.problems):
-            self._console.print(f"[red]✗[/red] {escape(text)}", highlight=False)
+            self._console.print(f"[red]✗[/red] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 async def _rates(tally: Tally, every_s: float) -> AsyncIterator[float]:
