@@ -45,7 +45,8 @@ _MESSAGES_BY_ID = text(
 )
 
 _CONVERSATION = text("""
-SELECT conversation_id, owner_id, title, CAST(metadata AS text) AS metadata, last_seq FROM conversations WHERE conversation_id = :id
+SELECT conversation_id, owner_id, title, CAST(metadata AS text) AS metadata, last_seq FROM conversations
+WHERE conversation_id = :id
 """)
 
 _MEMBERS_AMONG = text("""
