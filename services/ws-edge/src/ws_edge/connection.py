@@ -18,6 +18,7 @@ from contracts.delivery import DeviceType
 from kit.logs import Stage, logger
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame
+from ws_edge.seen import Seen
 
 log = logger()
 
@@ -109,6 +110,7 @@ class Connection:
 
     __slots__ = (
         "_around",
+        "_confirms",
         "_covered",
         "_dirty",
         "_held",
@@ -144,7 +146,9 @@ class Connection:
         device_type: DeviceType,
         device_id: str | None = None,
         expires_at_s: float = float("inf"),
+        confirms: bool = True,
     ) -> None:
+        """`confirms`: whether its pongs are receipts. An admin page shows figures; it is no device to talk on."""
         self._around = around
         self._wire = wire
         self.id = connection_id
@@ -152,6 +156,7 @@ class Connection:
         self.device_type = device_type
         self.device_id = device_id
         self.expires_at_s = expires_at_s  # monotonic
+        self._confirms = confirms
         self.connected_at_s = self.heard_at_s = around.now()
         self.closed = False
         self.receipt: bytes | None = None  # encoded once, by delivery
@@ -162,7 +167,7 @@ class Connection:
         self._queued_bytes = 0
         # None until first use: most of 10,000 sockets are idle, and an empty dict or deque costs more than they do.
         self._latest: dict[str, int] | None = None  # key of a live frame -> its place in the queue
-        self._marks: OrderedDict[str, int] | None = None  # stream -> highest seq written
+        self._marks: OrderedDict[str, Seen] | None = None  # stream -> what was written
         self._covered: list[Awaiting] | None = None  # proved by the pong that is awaited
         self._uncovered: deque[Awaiting] | None = None  # behind it
         self._ping_number = 0
@@ -193,13 +198,15 @@ class Connection:
         marks = self._marks
         if marks is None:
             marks = self._marks = OrderedDict()
-        new = seq > marks.get(stream, 0)
-        if new:
-            marks[stream] = seq
+        seen = marks.get(stream)
+        if seen is None:
+            seen = marks[stream] = Seen()
             if len(marks) > self._around.limits.streams_max:
                 marks.popitem(last=False)
-        marks.move_to_end(stream)
-        if awaiting is not None:
+        else:
+            marks.move_to_end(stream)
+        new = seen.add(seq)
+        if awaiting is not None and self._confirms:
             self._await(awaiting)
         if new:
             self.send(frame)

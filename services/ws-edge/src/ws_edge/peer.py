@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from contracts.codes import CloseCode
-from contracts.frames import Connected, ServerAction, ServerLimits, frame_bytes
+from contracts.frames import Connected, ConnectionType, ServerAction, ServerLimits, frame_bytes
 from contracts.ids import new_id
 from kit.logs import Stage, logger
 from kit.tokens import LEEWAY_S
@@ -149,6 +149,7 @@ class Peer:
             connection_id=new_id(),
             user_id=principal.user_id,
             device_type=self._admitted.device_type,
+            confirms=self._admitted.connection_type is ConnectionType.CHAT,
             device_id=self._admitted.device_id,
             expires_at_s=now_s + remaining_s,
         )
