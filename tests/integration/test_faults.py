@@ -46,8 +46,8 @@ async def test_services_wait_for_postgres_and_nats_and_say_so(open_world: OpenWo
 
         for url in urls.values():
             await eventually(partial(listening, url))
-        await eventually(partial(_not_ready, world, urls["chat-api"], "database"))
-        await eventually(partial(_not_ready, world, urls["notifier"], "database"))
+        await eventually(partial(_not_ready, world, urls["chat-api"], "postgres"))
+        await eventually(partial(_not_ready, world, urls["notifier"], "postgres"))
         await eventually(partial(_not_ready, world, urls["edge-1"], "nats"))
         refused = await world.http.get(
             urls["chat-api"] + "/v1/users/me", headers={"Authorization": f"Bearer {world.stack.token('anna')}"}

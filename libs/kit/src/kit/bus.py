@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import nats
 import nats.errors
@@ -79,7 +80,7 @@ async def connect(
         log.info("NATS connection is back", stage=Stage.LISTENER)
         await on_interrupted("reconnected")
 
-    await client.connect(
+    connecting = client.connect(
         servers=settings.nats_url.split(","),
         user=settings.nats_user or None,
         password=settings.nats_password.get_secret_value() or None,
@@ -95,7 +96,24 @@ async def connect(
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,
     )
+    await _cancellable(connecting)
     return client
+
+
+async def _cancellable(connecting: Coroutine[Any, Any, None]) -> None:
+    """Run nats-py's connect so that a cancellation is never lost.
+
+    While it fails again and again, `asyncio.wait_for` of Python 3.11 and an `except CancelledError` of nats-py 2.16 can
+    each swallow the one cancellation that it gets, and a service that waits for NATS could not be stopped.
+    """
+    task = asyncio.ensure_future(connecting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+        raise
 
 
 async def ensure_stream(js: JetStreamContext, definition: StreamDefinition) -> None:

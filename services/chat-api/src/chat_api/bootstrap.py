@@ -72,7 +72,7 @@ class Process:
     def __init__(self, settings: ChatApiSettings, role: Role) -> None:
         self._settings = settings
         self._role = role
-        self._health = Health("database", "nats")
+        self._health = Health("postgres", "nats")
         self._engine: AsyncEngine = create_engine(settings, f"chat-api {role.value}")
         self._waker = Waker(settings)
         self._relay: Relay | None = None
@@ -135,7 +135,7 @@ class Process:
                 # At work before Postgres is there: a send is refused then like every other request, and does not hang.
                 group.create_task(self._sends.run())
             await wait_until_migrated(self._engine, migrate.head_revision(), self._say_database)
-            self._health.ok("database")
+            self._health.ok("postgres")
             group.create_task(self._probe_database())
             if self._role.includes(Role.SERVE):
                 group.create_task(self._waker.run())
@@ -182,7 +182,7 @@ class Process:
                 return
 
     async def _say_database(self, reason: str) -> None:
-        self._health.missing("database", reason)
+        self._health.missing("postgres", reason)
         log.warning("waiting for Postgres", stage=Stage.LIFECYCLE, reason=reason)
 
     async def _probe_database(self) -> None:
@@ -195,9 +195,9 @@ class Process:
             except Exception as error:
                 if not is_away(error):
                     raise
-                self._health.missing("database", f"Postgres does not answer ({type(error).__name__})")
+                self._health.missing("postgres", f"Postgres does not answer ({type(error).__name__})")
             else:
-                self._health.ok("database")
+                self._health.ok("postgres")
 
     async def _forget_keys(self) -> None:
         while True:
