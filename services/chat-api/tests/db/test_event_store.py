@@ -135,7 +135,7 @@ class FencedReader:
         for row in rows:
             self.read.append((row["stream"], row["seq"]))
             self.event_ids.append(str(row["event_id"]))
-            self._cursor = (row["txid"], row["position"])
+            self._cursor = (row["txid_text"], row["position"])
         return len(rows)
 
 

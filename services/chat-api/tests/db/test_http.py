@@ -620,7 +620,7 @@ async def test_servers_away_at_start(api: Any, chat: Chat) -> None:
     try:
         await _until_answers(chat)
         reasons = (await chat.http.get("/healthz/ready")).json()["missing"]
-        assert set(reasons) == {"database", "nats"}
+        assert set(reasons) == {"postgres", "nats"}
         for path, body in (
             (f"/v1/conversations/{c}/messages", {"client_msg_id": "early", "content": "x"}),
             ("/v1/conversations", {}),

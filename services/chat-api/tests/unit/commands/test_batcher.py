@@ -10,6 +10,7 @@ import pytest
 
 from chat_api.commands.batcher import Overloaded, SendBatcher
 from chat_api.commands.handlers import SendResult, Sent
+from chat_api.commands.ports import Clash
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import as_message, decide, evolve
 from chat_api.domain.errors import NotFound
@@ -204,3 +205,26 @@ async def test_stopping_leaves_nobody_waiting(poison: set[str]) -> None:
         await until(lambda: carrier.batches != [])
     results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+@pytest.mark.parametrize("clashes", [1, 2])
+async def test_a_clash_is_decided_once_more(clashes: int) -> None:
+    """Whoever lost a unique name sees the winner in a second transaction; for ever it is not tried."""
+    carrier = Carrier()
+    carried = 0
+
+    async def carry(commands: Sequence[SendMessage]) -> list[SendResult]:
+        nonlocal carried
+        carried += 1
+        if carried <= clashes:
+            raise Clash
+        return [sent(command) for command in commands]
+
+    carrier.carry = carry  # type: ignore[method-assign]
+    async with running(carrier) as batcher:
+        if clashes == 1:
+            assert (await batcher.send(send(new_id(), "alice", "x"))).message.content == "x"
+        else:
+            with pytest.raises(Clash):
+                await batcher.send(send(new_id(), "alice", "x"))
+    assert carried == 2
