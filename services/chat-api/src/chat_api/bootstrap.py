@@ -215,9 +215,10 @@ class Process:
         return results
 
     def _committed(self) -> None:
-        if self._relay is not None:
+        if self._relay is not None and self._relay.active:
             self._relay.wake()
-        self._waker.wake()
+        else:
+            self._waker.wake()
 
     async def _interrupted(self, reason: str) -> None:
         # A reconnect is no news: fan-out was told when the connection broke, and went on when it was back.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -180,9 +180,13 @@ class MemoryTransaction:
         """Give a new user a password; an existing one keeps its own."""
         self._record.credentials.setdefault(user_id, password_hash)
 
-    async def append(self, events: Sequence[Recordable], now: datetime) -> list[int]:
-        """Record events in order; a stream that was not locked is a mistake of the caller."""
+    async def append(
+        self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
+    ) -> list[int]:
+        """Record events in order; a stream that was not locked, or a wrong head, is a mistake of the caller."""
         del now
+        for stream, head in (heads or {}).items():
+            assert len(self._record.of(stream)) == head, f"{stream} ends at another seq than {head}"
         seqs = []
         for event in events:
             assert event.stream in self._locked, f"{event.stream} is written without its lock"

@@ -6,11 +6,12 @@ clocks need not agree.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import Row, text
@@ -31,6 +32,7 @@ from notifier.deliveries import (
     Unreadable,
     read_offline,
 )
+from notifier.errors import StoreError, StoreRefused
 
 ERROR_CHARS_MAX = 500
 POISON_BYTES_MAX = 4_096
@@ -155,11 +157,17 @@ class Lease:
     rows: tuple[Delivery | Unreadable, ...]
 
 
+_Unrecorded: TypeAlias = tuple[dict[str, Any], Outcome, "asyncio.Future[bool]"]
+
+
 class Store:
     """The notifier's tables. Every call is one transaction, and raises `StoreUnavailable` or `StoreRefused`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._outcomes: list[_Unrecorded] = []
+        """Outcomes waiting for the transaction that is under way; bounded by what one claim takes."""
+        self._recording: asyncio.Task[None] | None = None
 
     async def take_in(self, deliveries: Sequence[Incoming], poison: Iterable[Poison]) -> int:
         """Write a batch; returns how many of the deliveries were new."""
@@ -181,10 +189,42 @@ class Store:
         return Lease(token, asked_at + lease_s, tuple(_read_row(row) for row in claimed))
 
     async def record(self, token: str, delivery_id: int, outcome: Outcome) -> bool:
-        """Write down what became of a claimed delivery; False when the lease is no longer ours."""
-        where = {"id": delivery_id, "token": token}
+        """Write down what became of a claimed delivery; False when the lease is no longer ours.
+
+        Outcomes that come while a transaction is under way share the next one: a commit each would cost more than the
+        pushes themselves.
+        """
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._outcomes.append(({"id": delivery_id, "token": token}, outcome, kept))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.create_task(self._record_all())
+        return await kept
+
+    async def _record_all(self) -> None:
+        while self._outcomes:
+            together, self._outcomes = self._outcomes, []
+            try:
+                await self._record_together(together)
+            except StoreRefused:
+                # One of them cannot be written: it must not take the others with it.
+                for one in together:
+                    try:
+                        await self._record_together([one])
+                    except StoreError as refused:
+                        _fail([one], refused)
+            except StoreError as away:
+                _fail(together, away)
+            except BaseException:
+                for _, _, kept in together + self._outcomes:
+                    kept.cancel()
+                raise
+
+    async def _record_together(self, together: Sequence[_Unrecorded]) -> None:
         async with translated(), self._engine.begin() as connection:
-            return await _record(connection, where, outcome)
+            results = [await _record(connection, where, outcome) for where, outcome, _ in together]
+        for (_, _, kept), result in zip(together, results, strict=True):
+            if not kept.done():
+                kept.set_result(result)
 
     async def release(self, token: str) -> None:
         """Give back what a claim still holds."""
@@ -205,6 +245,12 @@ class Store:
         async with translated(), self._engine.connect() as connection:
             rows = (await connection.execute(COUNT_BY_STATE)).all()
         return dict.fromkeys(PushState, 0) | {PushState(state): count for state, count in rows}
+
+
+def _fail(unrecorded: Sequence[_Unrecorded], error: StoreError) -> None:
+    for _, _, kept in unrecorded:
+        if not kept.done():
+            kept.set_exception(error)
 
 
 async def _record(connection: AsyncConnection, where: dict[str, Any], outcome: Outcome) -> bool:

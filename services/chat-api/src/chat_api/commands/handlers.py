@@ -43,6 +43,12 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
     async with uow.begin(streams) as transaction:
         contexts = await transaction.send_contexts(commands)
         earlier = await _earlier(transaction, [context.sent_id for context in contexts if context.sent_id])
+        # A conversation's last seq is its stream's head: both were read under the lock, one query is enough.
+        heads: dict[StreamId, int] = {
+            ConversationStream(context.conversation.conversation_id): context.conversation.last_seq
+            for context in contexts
+            if context.conversation is not None
+        }
         states: dict[str, Conversation] = {}
         first: dict[tuple[str, str], tuple[Message, bytes]] = {}
         results: list[SendResult] = []
@@ -79,7 +85,7 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             first[command.key] = (message, command.fingerprint)
             results.append(Sent(message))
         if events:
-            await transaction.append(events, commands[0].now)
+            await transaction.append(events, commands[0].now, heads)
     return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,7 +71,9 @@ class Transaction(Protocol):
     async def user(self, user_id: str) -> User | None: ...
     async def unknown_users(self, user_ids: Sequence[str]) -> list[str]: ...
     async def set_credentials(self, user_id: str, password_hash: str) -> None: ...
-    async def append(self, events: Sequence[Recordable], now: datetime) -> list[int]: ...
+    async def append(
+        self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
+    ) -> list[int]: ...
     async def remember(self, response: StoredResponse) -> None: ...
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, cast
 
 import asyncpg
@@ -36,15 +37,18 @@ log = logger()
 RELAY_LOCK = 0x4E617474
 """Key of the session lock that makes a process the relay ("Natt")."""
 CURSOR = "events"
+FENCE_WAIT_MIN_S, FENCE_WAIT_MAX_S = 0.001, 0.05
+"""How long the relay waits for a transaction that is still running; doubled each time: a long one costs little."""
 
-# Rows of running transactions are invisible, and rows behind theirs must wait for them: the fence. Within it the order
-# is that of the transaction ids, which event_store makes the order in which each stream was appended to. The text of
-# the id has a name of its own: ORDER BY prefers an output name to a column, and "1000" sorts before "999".
+# Rows of running transactions are invisible, and rows with later ids than theirs must wait for them: the fence. In
+# front of it the order is that of the transaction ids, which event_store makes the order in which each stream was
+# appended to. The text of the id has a name of its own: ORDER BY prefers an output name to a column, and "1000" sorts
+# before "999".
 _NEXT = """
 SELECT position, txid::text AS txid_text, event_id, stream, seq, type, version, data::text AS data,
-       metadata::text AS metadata, recorded_at
+       metadata::text AS metadata, recorded_at, txid < pg_snapshot_xmin(pg_current_snapshot()) AS in_front
 FROM events
-WHERE (txid, position) > ($1::text::xid8, $2::bigint) AND txid < pg_snapshot_xmin(pg_current_snapshot())
+WHERE (txid, position) > ($1::text::xid8, $2::bigint)
 ORDER BY txid, position LIMIT $3
 """
 
@@ -64,6 +68,8 @@ class Relay:
         self._nats = nats_client
         self._js = js
         self._woken = asyncio.Event()
+        self.active = False
+        """Whether this process is the relay now."""
 
     def wake(self) -> None:
         """There may be something to relay; a shortcut for writers in the same process."""
@@ -80,6 +86,7 @@ class Relay:
                     waits = full_jitter(0.2, 5.0)
                     await self._serve(connection)
                 finally:
+                    self.active = False
                     metrics.relay_active.set(0)
                     connection.terminate()
             except Exception as error:
@@ -97,9 +104,12 @@ class Relay:
                 said = True
             await asyncio.sleep(self._settings.relay_poll_s)
         log.info("relay is active", stage=Stage.ROUTE)
+        self.active = True
         metrics.relay_active.set(1)
 
     async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
+        # A cursor that a crash forgets means that some events are published again, with the same ids.
+        await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
         row = await connection.fetchrow(_LOAD_CURSOR, CURSOR)
         txid, position = (row["txid_text"], row["position"]) if row else ("0", 0)
@@ -113,12 +123,18 @@ class Relay:
         self, connection: asyncpg.Connection[Any], publisher: Publisher, txid: str, position: int
     ) -> None:
         waits = full_jitter(0.05, 1.0)
+        fence_wait_s = FENCE_WAIT_MIN_S
         while True:
             self._woken.clear()
-            rows = await connection.fetch(_NEXT, txid, position, self._settings.relay_batch_max)
+            found = await connection.fetch(_NEXT, txid, position, self._settings.relay_batch_max)
+            rows = list(takewhile(lambda row: row["in_front"], found))
             if not rows:
-                await self._pause()
+                # Something is there but behind the fence: the transaction that it waits for ends in a moment, and
+                # nobody will wake us for that.
+                await self._pause(fence_wait_s if found else self._settings.relay_poll_s)
+                fence_wait_s = min(2 * fence_wait_s, FENCE_WAIT_MAX_S) if found else FENCE_WAIT_MIN_S
                 continue
+            fence_wait_s = FENCE_WAIT_MIN_S
             stored = await publisher.publish([_publication(row) for row in rows])
             if stored:
                 last = rows[stored - 1]
@@ -135,9 +151,9 @@ class Relay:
         with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError):
             await bus.ensure_stream(self._js, EVENTS)
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.relay_poll_s):
+            async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
 

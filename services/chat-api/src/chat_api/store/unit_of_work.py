@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -80,15 +80,20 @@ class PostgresTransaction:
         """Give a new user a password."""
         await queries.set_credentials(self._connection, user_id, password_hash)
 
-    async def append(self, events: Sequence[Recordable], now: datetime) -> list[int]:
-        """Record events in order and bring the read tables up to date; returns each event's seq."""
+    async def append(
+        self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
+    ) -> list[int]:
+        """Record events in order and bring the read tables up to date; returns each event's seq.
+
+        `heads` are the last seqs of all streams concerned, if the caller has just read them under the lock.
+        """
         if not events:
             return []
-        heads = await event_store.heads(self._connection, {event.stream for event in events})
+        ends = dict(heads or await event_store.heads(self._connection, {event.stream for event in events}))
         new: list[NewEvent] = []
         for event in events:
-            heads[event.stream] += 1
-            new.append(NewEvent(event.stream, heads[event.stream], new_id(), event.data, dict(event.metadata), now))
+            ends[event.stream] += 1
+            new.append(NewEvent(event.stream, ends[event.stream], new_id(), event.data, dict(event.metadata), now))
         await event_store.append(self._connection, new)
         await projections.project(self._connection, new)
         self.appended += len(new)
