@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import takewhile
 from typing import Any
 
 import asyncpg
@@ -131,7 +132,8 @@ class FencedReader:
 
     async def step(self, limit: int = 50) -> int:
         """One query; returns how many rows it gave."""
-        rows = await self._connection.fetch(_NEXT, *self._cursor, limit)
+        found = await self._connection.fetch(_NEXT, *self._cursor, limit)
+        rows = list(takewhile(lambda row: row.get("in_front", True), found))
         for row in rows:
             self.read.append((row["stream"], row["seq"]))
             self.event_ids.append(str(row["event_id"]))
