@@ -70,11 +70,10 @@ class Edge:
 class World:
     """People, edges, and what was handed to the notifier."""
 
-    def __init__(
-        self, settings: ChatApiSettings, engine: AsyncEngine, client: Client, js: JetStreamContext, edges: Client
-    ) -> None:
+    def __init__(self, settings: ChatApiSettings, engine: AsyncEngine, client: Client, edges: Client) -> None:
         self.settings = settings
-        self.js = js
+        self.js = js = client.jetstream(timeout=5)
+        self.fanouts: list[Fanout] = []
         self.offline: list[OfflineDelivery] = []
         self._engine = engine
         self._client = client
@@ -102,7 +101,8 @@ class World:
 
     def fanout(self) -> asyncio.Task[None]:
         """A fan-out over the test's own connection."""
-        return self.start(Fanout(self.settings, self._engine, self._client, self.js).run())
+        self.fanouts.append(Fanout(self.settings, self._engine, self._client, self.js))
+        return self.start(self.fanouts[-1].run())
 
     async def other_process(self, **changes: Any) -> tuple[asyncio.Task[None], Client]:
         """A fan-out with its own pool and connection, as in another process."""
@@ -193,8 +193,6 @@ class World:
 async def world(
     settings: ChatApiSettings,
     engine: AsyncEngine,
-    client: Client,
-    js: JetStreamContext,
     observer: Client,
     servers: Any,
 ) -> AsyncIterator[World]:
@@ -208,10 +206,18 @@ async def world(
         ),
         service="ws-edge",
     )
-    made = World(settings, engine, client, js, edges)
+
+    async def disconnected(reason: str) -> None:
+        # As bootstrap does.
+        for fanout in made.fanouts:
+            fanout.interrupted(reason)
+
+    client = await bus.connect(settings, service="chat-api", on_disconnected=disconnected)
+    made = World(settings, engine, client, edges)
     await made.open(observer)
     yield made
     await made.close()
+    await bus.close(client)
     await bus.close(edges)
 
 
@@ -457,7 +463,7 @@ async def test_consumers_do_not_pile_up(world: World, js: JetStreamContext) -> N
 
 
 async def test_nats_restarting_loses_nothing(world: World, servers: Any) -> None:
-    """Messages said before, during and after a restart of NATS all arrive, in order, and nobody online is pushed."""
+    """Messages said before, during and after a restart of NATS all arrive, in order."""
     world.fanout()
     alice, bob = await world.people("alice", "bob")
     edge = await world.edge(bob, MOBILE)
