@@ -14,6 +14,7 @@ from contracts.envelope import Envelope
 from contracts.events import EVENT_CLASSES
 from contracts.frames import Ack, ClientFrame, Connected, FrameError, SendMessage
 from contracts.messages import Message, MessageDraft
+from contracts.problems import Problem
 from contracts.pushes import PushRecord
 
 PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
@@ -30,6 +31,7 @@ PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
     Receipt,
     OfflineDelivery,
     PushRecord,
+    Problem,
 )
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from contracts.codec import Contract
+from contracts.codec import Contract, encode
 from contracts.codes import ErrorCode
 from contracts.ids import UserId, Uuid, new_id
+from contracts.problems import PROBLEM_JSON, FieldProblem, problem, problem_headers
 from contracts.pushes import PushRecord, PushState
 from kit.health import Health
 from kit.tokens import TokenError, TokenExpired, verify
@@ -105,25 +104,27 @@ def _require_staff(request: Request, jwt_secret: str) -> None:
 
 def _add_problems(api: FastAPI) -> None:
     @api.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> JSONResponse:
+    async def refused(request: Request, error: Refused) -> Response:
         return _problem(request, error.code, str(error))
 
     @api.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        fields = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = tuple(
+            FieldProblem(field=".".join(map(str, each["loc"])), message=each["msg"]) for each in error.errors()
+        )
         return _problem(request, ErrorCode.VALIDATION_FAILED, "Some fields are missing or wrong.", errors=fields)
 
     @api.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         code = _CODE_OF_STATUS.get(error.status_code, ErrorCode.VALIDATION_FAILED)
         return _problem(request, code, str(error.detail), headers=dict(error.headers or {}))
 
     @api.exception_handler(StoreUnavailable)
-    async def unavailable(request: Request, _error: StoreUnavailable) -> JSONResponse:
-        return _problem(request, ErrorCode.UNAVAILABLE, "the database cannot answer now", headers={"Retry-After": "1"})
+    async def unavailable(request: Request, _error: StoreUnavailable) -> Response:
+        return _problem(request, ErrorCode.UNAVAILABLE, "the database cannot answer now")
 
     @api.exception_handler(Exception)
-    async def unexpected(request: Request, _error: Exception) -> JSONResponse:
+    async def unexpected(request: Request, _error: Exception) -> Response:
         return _problem(request, ErrorCode.INTERNAL, "this is a bug; the log tells more under the request id")
 
 
@@ -133,21 +134,10 @@ def _problem(
     detail: str,
     *,
     headers: dict[str, str] | None = None,
-    errors: list[dict[str, str]] | None = None,
-) -> JSONResponse:
+    errors: tuple[FieldProblem, ...] | None = None,
+) -> Response:
     given = request.headers.get("x-request-id", "")
     request_id = given if _REQUEST_ID.match(given) else new_id()
-    more = {"X-Request-Id": request_id, **(headers or {})}
-    if code.status == HTTPStatus.UNAUTHORIZED:
-        more["WWW-Authenticate"] = "Bearer"
-    body: dict[str, Any] = {
-        "type": f"/docs/errors#{code.value}",
-        "title": HTTPStatus(code.status).phrase,
-        "status": code.status,
-        "code": code.value,
-        "detail": detail,
-        "request_id": request_id,
-    }
-    if errors:
-        body["errors"] = errors
-    return JSONResponse(body, code.status, headers=more, media_type="application/problem+json")
+    answer = problem(code, detail, request_id=request_id, errors=errors)
+    more = {"X-Request-Id": request_id, **problem_headers(answer.status), **(headers or {})}
+    return Response(encode(answer), answer.status, more, PROBLEM_JSON)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
 import time
 from functools import partial
-from http import HTTPStatus
 
+from contracts.codec import encode
 from contracts.codes import ErrorCode
 from contracts.frames import ServerAction, frame_bytes
+from contracts.problems import PROBLEM_JSON, problem, problem_headers
 from kit import tokens
 from kit.health import Health
 from kit.logs import Stage, logger
@@ -206,31 +206,34 @@ class Edge:
             case _ if parsed.path == SOCKET_PATH:
                 return self._upgrade(parsed)
             case _:
-                return problem(404, ErrorCode.NOT_FOUND, "there is nothing here")
+                return refusal(ErrorCode.NOT_FOUND, "there is nothing here")
 
     def _upgrade(self, request: Request) -> HttpAnswer | Upgrade:
         decision = handshake.decide(request, origins=self.settings.origins, verify=self._verify)
         if isinstance(decision, BadUpgrade):
             if decision.status == 426:
                 how = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
-                return problem(426, ErrorCode.VALIDATION_FAILED, decision.reason, how)
-            return problem(decision.status, ErrorCode.VALIDATION_FAILED, decision.reason)
+                return refusal(ErrorCode.VALIDATION_FAILED, decision.reason, status=426, headers=how)
+            return refusal(ErrorCode.VALIDATION_FAILED, decision.reason, status=decision.status)
         sockets = self._sockets
         if sockets is None or not self.health.ready:
-            return problem(503, ErrorCode.UNAVAILABLE, "not ready", (("Retry-After", "1"),))
+            return refusal(ErrorCode.UNAVAILABLE, "not ready")
         if sockets.open_sockets >= self.settings.connections_max:
-            return problem(503, ErrorCode.UNAVAILABLE, "this edge is full", (("Retry-After", "5"),))
+            return refusal(ErrorCode.UNAVAILABLE, "this edge is full", headers=(("Retry-After", "5"),))
         if isinstance(decision, Admitted):
             return Upgrade(sockets.admit(decision), decision.subprotocol)
         log.info("turned away", stage=Stage.PRESENCE, code=int(decision.code), reason=decision.reason)
         return Upgrade(TurnedAway(decision.code, decision.reason, self.figures), decision.subprotocol)
 
 
-def problem(status: int, code: ErrorCode, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
-    """An RFC 9457 answer, as chat-api gives them."""
-    title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "code": code.value, "detail": detail}
-    return HttpAnswer(status, json.dumps(body).encode(), "application/problem+json", headers)
+def refusal(
+    code: ErrorCode, detail: str, *, status: int | None = None, headers: tuple[tuple[str, str], ...] = ()
+) -> HttpAnswer:
+    """An RFC 9457 answer; a header given here stands instead of the usual one."""
+    answer = problem(code, detail, status=status)
+    return HttpAnswer(
+        answer.status, encode(answer), PROBLEM_JSON, tuple({**problem_headers(answer.status), **dict(headers)}.items())
+    )
 
 
 def allow_many_sockets() -> int:

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from chat_api.http import auth, conversations, errors, health, messages, users
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
+from contracts.problems import Problem
 from kit.health import Health
 
 DESCRIPTION = """Real-time chat to embed: conversations and messages with a gapless order, every send safe to repeat.
@@ -42,7 +43,7 @@ def create_health_app(state: Health) -> FastAPI:
 def _openapi(app: FastAPI) -> dict[str, object]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         parts = schema.setdefault("components", {}).setdefault("schemas", {})
         parts.update(problem.pop("$defs", {}))
         parts["Problem"] = problem

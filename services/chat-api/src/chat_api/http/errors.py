@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from chat_api.commands.batcher import Overloaded
 from chat_api.domain.errors import Refused
 from chat_api.store.database import DatabaseUnavailable
+from contracts.codec import encode
 from contracts.codes import ErrorCode
+from contracts.problems import PROBLEM_JSON, FieldProblem, problem, problem_headers
 from kit.logs import Stage, logger
 
 log = logger()
-
-PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER_S = 1
-
-
-class FieldProblem(BaseModel):
-    """One field that was wrong."""
-
-    field: str
-    message: str
-
-
-class Problem(BaseModel):
-    """Body of every error."""
-
-    type: str = Field(description="Where this code is explained: docs/errors.md, with the code as anchor.")
-    title: str
-    status: int
-    code: ErrorCode
-    detail: str
-    request_id: str
-    errors: list[FieldProblem] | None = None
 
 
 class ApiError(Exception):
@@ -57,27 +35,12 @@ def problem_response(
     message: str,
     request_id: str,
     *,
-    status: int | None = None,
-    errors: list[FieldProblem] | None = None,
+    errors: tuple[FieldProblem, ...] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """The problem as a response; `Retry-After` and `WWW-Authenticate` where HTTP wants them."""
-    status = status or code.status
-    problem = Problem(
-        type=f"/docs/errors#{code.value}",
-        title=HTTPStatus(status).phrase,
-        status=status,
-        code=code,
-        detail=message,
-        request_id=request_id,
-        errors=errors,
-    )
-    extra = dict(headers or {})
-    if status in (429, 503):
-        extra.setdefault("Retry-After", str(RETRY_AFTER_S))
-    if status == 401:
-        extra.setdefault("WWW-Authenticate", "Bearer")
-    return Response(problem.model_dump_json(exclude_none=True), status, extra, PROBLEM_JSON)
+    """The problem as a response, with the headers that go with its status."""
+    answer = problem(code, message, request_id=request_id, errors=errors)
+    return Response(encode(answer), answer.status, {**problem_headers(answer.status), **(headers or {})}, PROBLEM_JSON)
 
 
 def problem_responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
@@ -110,9 +73,9 @@ def install(app: FastAPI) -> None:
         found = error.errors()
         if any(item["type"] == "json_invalid" for item in found):
             return problem_response(ErrorCode.MALFORMED_JSON, "The body is not valid JSON.", _id(request))
-        fields = [
+        fields = tuple(
             FieldProblem(field=".".join(str(part) for part in item["loc"]), message=item["msg"]) for item in found
-        ]
+        )
         return problem_response(
             ErrorCode.VALIDATION_FAILED, "Some fields are missing or wrong.", _id(request), errors=fields
         )
