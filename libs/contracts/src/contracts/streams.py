@@ -51,3 +51,10 @@ NOTIFIER_DURABLE = "notifier"
 def fanout_durable(partition: int, epoch: int) -> str:
     """Name of the fan-out's consumer for one partition in one term of ownership."""
     return f"fanout-{partition}-{epoch}"
+
+
+def fanout_epoch(durable: str, partition: int) -> int | None:
+    """The term that a consumer of EVENTS belongs to; None if it is not one of this partition's."""
+    prefix = f"fanout-{partition}-"
+    epoch = durable.removeprefix(prefix)
+    return int(epoch) if durable.startswith(prefix) and epoch.isascii() and epoch.isdecimal() else None

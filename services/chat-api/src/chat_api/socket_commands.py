@@ -52,7 +52,8 @@ class SocketCommands:
             try:
                 await asyncio.Event().wait()
             finally:
-                # Others of the queue group take over at once; what we have taken is finished by the group.
+                # Others of the queue group take over at once. A command that is cut off here gets no answer: its client
+                # repeats it with the same client_msg_id, and learns whether it was committed.
                 if not self._nats.is_closed:
                     await subscription.unsubscribe()
 

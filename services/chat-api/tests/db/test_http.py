@@ -354,11 +354,19 @@ async def test_what_may_not_be_done(chat: Chat) -> None:
 
 
 async def test_paths_and_methods_that_are_not(chat: Chat) -> None:
-    """404 and 405 are problems like all others."""
-    problem(await chat.http.get("/v1/nothing"), ErrorCode.NOT_FOUND)
-    answer = await chat.http.put("/v1/users/me")
+    """404 and 405 are problems like all others; without a token nobody learns which paths there are."""
+    (alice,) = await chat.users("alice")
+    problem(await chat.call("GET", "/v1/nothing", alice, status=404), ErrorCode.NOT_FOUND)
+    problem(await chat.http.get("/v1/nothing"), ErrorCode.UNAUTHENTICATED)
+    answer = await chat.call("PUT", "/v1/users/me", alice, status=405)
     problem(answer, ErrorCode.METHOD_NOT_ALLOWED)
     assert answer.headers["allow"] == "GET"
+
+
+async def test_a_token_is_asked_for_before_the_body_is_read(chat: Chat) -> None:
+    """Malformed JSON of a stranger is 401: what is wrong with it is nobody's business."""
+    answer = await chat.http.post("/v1/conversations", content=b"{", headers={"Content-Type": "application/json"})
+    problem(answer, ErrorCode.UNAUTHENTICATED)
 
 
 async def test_unknown_users_are_named(chat: Chat) -> None:

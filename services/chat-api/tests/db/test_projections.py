@@ -109,13 +109,14 @@ async def test_read_tables_equal_the_fold(
 async def test_read_cursors_and_unread_counts(
     uow: PostgresUnitOfWork, engine: AsyncEngine, db: asyncpg.Connection[Any]
 ) -> None:
-    """The cursor is the highest that the user's own events say; unread is what others said behind it."""
+    """The cursor is the highest that the user's own events say, or where the user came in; unread is what others said
+    behind it."""
     for c in await day(uow, 7):
         folded = await fold(engine, c)
         for user in folded.members:
             read = await db.fetchval(
-                "SELECT coalesce(max((data->>'seq')::bigint), 0) FROM events"
-                " WHERE stream = $1 AND type = 'user.read_advanced' AND data->>'conversation_id' = $2",
+                "SELECT max(coalesce(data->>'seq', data->>'at_seq')::bigint) FROM events WHERE stream = $1"
+                " AND type IN ('user.read_advanced', 'user.conversation_joined') AND data->>'conversation_id' = $2",
                 f"user:{user}",
                 c,
             )

@@ -31,7 +31,7 @@ from chat_api.settings import ChatApiSettings
 from contracts.codec import decode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
-from contracts.streams import EVENTS, fanout_durable
+from contracts.streams import EVENTS, fanout_durable, fanout_epoch
 from kit.logs import Stage, logger
 
 log = logger()
@@ -173,12 +173,11 @@ class Lane:
 
     async def _consume(self) -> Subscription:
         """A new consumer from where the former term was settled, and an end to the former consumer."""
-        former = fanout_durable(self.term.lane, self.term.epoch - 1)
         stream = await self._js.stream_info(EVENTS.name)
         self._stream_created = str(stream.created)
         start = self.term.floor if self.term.floor_stream == self._stream_created else 0
-        with contextlib.suppress(nats.js.errors.NotFoundError):
-            start = max(start, (await self._js.consumer_info(EVENTS.name, former)).ack_floor.stream_seq)
+        former = await self._former_consumers()
+        start = max([start, *former.values()])
         self._floor = Floor(start)
         inbox = self._nats.new_inbox()
         # Subscribed before the consumer exists: its first message must find someone.
@@ -199,11 +198,24 @@ class Lane:
                 idle_heartbeat=IDLE_HEARTBEAT_S,
             ),
         )
-        with contextlib.suppress(nats.js.errors.NotFoundError):
-            await self._js.delete_consumer(EVENTS.name, former)
+        for name in former:
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                await self._js.delete_consumer(EVENTS.name, name)
         self._heard_at = asyncio.get_running_loop().time()
         log.info("lane is worked on", stage=Stage.LISTENER, lane=self.term.lane, epoch=self.term.epoch, floor=start)
         return subscription
+
+    async def _former_consumers(self) -> dict[str, int]:
+        """The lane's consumers of earlier terms, each with the place up to which it was acknowledged."""
+        found: dict[str, int] = {}
+        offset = 0
+        while page := await self._js.consumers_info(EVENTS.name, offset=offset):
+            offset += len(page)
+            for consumer in page:
+                epoch = fanout_epoch(consumer.name, self.term.lane)
+                if epoch is not None and epoch < self.term.epoch:
+                    found[consumer.name] = consumer.ack_floor.stream_seq if consumer.ack_floor else 0
+        return found
 
     async def _tend(self) -> None:
         """Hold the lease and watch for silence; returns when the lane must begin anew."""

@@ -28,6 +28,8 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(messages.seed_router, include_in_schema=False)
     app.include_router(health.router(context.health))
     errors.install(app)
+    # The one that is added last is the first to see a request.
+    app.add_middleware(auth.BearerTokens, secret=context.settings.jwt_secret.get_secret_value())
     app.add_middleware(RequestLimits, body_bytes_max=context.settings.body_bytes_max)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

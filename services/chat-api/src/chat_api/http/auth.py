@@ -8,10 +8,11 @@ from typing import Annotated
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from fastapi import APIRouter, Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat_api.domain.commands import Actor
 from chat_api.http.context import ContextDep
-from chat_api.http.errors import ApiError, problem_responses
+from chat_api.http.errors import ApiError, problem_response, problem_responses
 from chat_api.http.schemas import TokenRequest, TokenResponse
 from chat_api.store import queries
 from chat_api.store.database import translated
@@ -46,17 +47,43 @@ class Passwords:
             return False
 
 
-async def principal(request: Request, context: ContextDep) -> Principal:
-    """The verified bearer of the request's token; 401 otherwise."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise ApiError(ErrorCode.UNAUTHENTICATED, "Send a token: Authorization: Bearer <JWT>.")
-    try:
-        return tokens.verify(context.settings.jwt_secret.get_secret_value(), token.strip())
-    except tokens.TokenExpired:
-        raise ApiError(ErrorCode.TOKEN_EXPIRED, "The token has expired: get a new one.") from None
-    except tokens.TokenError:
-        raise ApiError(ErrorCode.UNAUTHENTICATED, "The token is not valid.") from None
+class BearerTokens:
+    """ASGI middleware: who has no good token gets 401 before anything else of the request is looked at."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._secret = secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _needs_token(scope["path"]):
+            try:
+                scope["natter.principal"] = self._verify(dict(scope["headers"]).get(b"authorization", b""))
+            except ApiError as refused:
+                answer = problem_response(refused.code, refused.message, scope["natter.request_id"])
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _verify(self, header: bytes) -> Principal:
+        scheme, _, token = header.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise ApiError(ErrorCode.UNAUTHENTICATED, "Send a token: Authorization: Bearer <JWT>.")
+        try:
+            return tokens.verify(self._secret, token.strip())
+        except tokens.TokenExpired:
+            raise ApiError(ErrorCode.TOKEN_EXPIRED, "The token has expired: get a new one.") from None
+        except tokens.TokenError:
+            raise ApiError(ErrorCode.UNAUTHENTICATED, "The token is not valid.") from None
+
+
+def _needs_token(path: str) -> bool:
+    return path.startswith(("/v1/", "/chat/")) and path != "/v1/auth/token"
+
+
+async def principal(request: Request) -> Principal:
+    """Who asks, as `BearerTokens` has verified."""
+    found: Principal = request.scope["natter.principal"]
+    return found
 
 
 PrincipalDep = Annotated[Principal, Depends(principal)]

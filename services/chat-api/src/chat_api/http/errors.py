@@ -100,7 +100,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         log.error("request failed", stage=Stage.LIFECYCLE, request_id=_id(request), exc_info=error)
-        return problem_response(ErrorCode.INTERNAL, "Something broke on our side.", _id(request))
+        # This handler runs outside the middleware that adds the id to every other answer.
+        headers = {"X-Request-Id": _id(request)}
+        return problem_response(ErrorCode.INTERNAL, "Something broke on our side.", _id(request), headers=headers)
 
 
 def _id(request: Request) -> str:

@@ -60,6 +60,10 @@ def _server_settings(settings: DatabaseSettings, application_name: str) -> dict[
         "statement_timeout": timeout_ms,
         # A transaction that its process forgot would hold back the relay's fence for ever.
         "idle_in_transaction_session_timeout": timeout_ms,
+        # Who was cut off holds a session's lock (the relay's) until Postgres notices: after 11 s, not hours.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "3",
         "jit": "off",
     }
 

@@ -41,13 +41,15 @@ _CONVERSATION_CHANGED = text("""
 UPDATE conversations SET title = :title, metadata = CAST(:metadata AS jsonb) WHERE conversation_id = :conversation_id
 """)
 
+# What was said before somebody came is history to him, not unread.
 _JOIN = text("""
-INSERT INTO participants (conversation_id, user_id, is_active, joined_seq, left_seq, joined_at)
-SELECT j.conversation_id, j.user_id, true, j.seq, NULL, j.joined_at
+INSERT INTO participants (conversation_id, user_id, is_active, joined_seq, left_seq, read_seq, joined_at)
+SELECT j.conversation_id, j.user_id, true, j.seq, NULL, j.seq, j.joined_at
 FROM unnest(CAST(:conversation_ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:seqs AS bigint[]),
             CAST(:joined_at AS timestamptz[])) AS j (conversation_id, user_id, seq, joined_at)
 ON CONFLICT (conversation_id, user_id) DO UPDATE
-SET is_active = true, joined_seq = excluded.joined_seq, left_seq = NULL, joined_at = excluded.joined_at
+SET is_active = true, joined_seq = excluded.joined_seq, left_seq = NULL, joined_at = excluded.joined_at,
+    read_seq = greatest(participants.read_seq, excluded.read_seq)
 """)
 
 _LEAVE = text("""
