@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from contracts.codes import CloseCode, ErrorCode
+from contracts.problems import problem
 
 from .pages import ROOT, plain, rows, section
 
@@ -26,13 +27,20 @@ def test_every_close_code_has_its_row() -> None:
 
 
 def test_anchors_equal_the_codes() -> None:
-    """A problem's `type` ends in `#<code>`, and a person who follows it finds that row."""
+    """A link to `#<code>` leads to its row."""
     ids = re.findall(r'^\| <a id="([^"]+)"></a>`?([a-z_0-9]+)`? ', PAGE, re.MULTILINE)
     assert [anchor for anchor, _ in ids] == [
         *(code.value for code in ErrorCode),
         *(f"close-{int(code)}" for code in sorted(CloseCode)),
     ]
     assert all(anchor.removeprefix("close-") == shown for anchor, shown in ids)
+
+
+def test_the_type_of_a_problem_ends_in_its_anchor() -> None:
+    """Whoever has a problem's `type` finds its row."""
+    assert "`urn:natter:error:`" in PAGE
+    for code in ErrorCode:
+        assert problem(code, "why").type == f"urn:natter:error:{code.value}"
 
 
 def test_every_row_says_something() -> None:
