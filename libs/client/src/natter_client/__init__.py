@@ -1,1 +1,0 @@
-"""natter_client"""
