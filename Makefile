@@ -12,7 +12,7 @@ MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml servic
 SOURCES := $(wildcard libs/*/src services/*/src)
 # mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
 TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo)
-INTEGRATION := $(wildcard tests/integration)
+INTEGRATION := tests/integration
 # Tests of libs/stack that hold for embedded and for containerised servers alike.
 EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/test_either_backend.py
 
@@ -43,13 +43,13 @@ demo: $(READY) ## Play real dialogues through a fresh stack, or through TARGET=h
 	@$(BIN)/python -m bench.demo $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 test: $(READY) ## Run unit and integration tests
-	@$(BIN)/pytest libs services $(INTEGRATION) $(ARGS)
+	@$(BIN)/pytest libs services bench tests $(ARGS)
 
-test-unit: $(READY) ## Run the tests that stand beside the sources
-	@$(BIN)/pytest libs services $(ARGS)
+test-unit: $(READY) ## Run the tests that stand beside the sources and the documents
+	@$(BIN)/pytest libs services bench tests/docs $(ARGS)
 
 test-integration: $(READY) ## Run the black-box tests against real NATS and Postgres
-	@$(BIN)/pytest tests/integration $(ARGS)
+	@$(BIN)/pytest $(INTEGRATION) $(ARGS)
 
 test-containers: $(READY) ## Run the same tests with NATS and Postgres from containers
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(INTEGRATION) $(ARGS)
