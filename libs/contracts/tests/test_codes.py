@@ -33,7 +33,6 @@ def test_error_codes_are_snake_case(code: ErrorCode) -> None:
         (ErrorCode.RATE_LIMITED, True),
         (ErrorCode.TIMEOUT, True),
         (ErrorCode.INTERNAL, True),
-        (ErrorCode.IDEMPOTENCY_IN_PROGRESS, True),
         (ErrorCode.IDEMPOTENCY_CONFLICT, False),
         (ErrorCode.VALIDATION_FAILED, False),
         (ErrorCode.UNAUTHENTICATED, False),
@@ -76,7 +75,7 @@ def test_come_back_is_told(code: CloseCode, come_back: bool) -> None:
 
 @pytest.mark.parametrize("code", [code for code in CloseCode if 4400 <= code < 4408])
 def test_44xx_below_4408_mean_do_not_come_back(code: CloseCode) -> None:
-    """PROTOCOL: the same token will not be let in again."""
+    """The same token will not be let in again."""
     assert not code.come_back
 
 

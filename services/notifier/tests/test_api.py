@@ -24,7 +24,8 @@ from .support import envelope, offline
 SECRET = "a secret of at least thirty-two bytes"
 
 
-def bearer(*roles: str, ttl_s: float = 60, secret: str = SECRET) -> dict[str, str]:
+def bearer(*roles: str, ttl_s: float = 86_400, secret: str = SECRET) -> dict[str, str]:
+    """A token that outlives the whole run: parameters are made when tests are collected, long before they are used."""
     return {"Authorization": f"Bearer {issue(secret, 'host-app', roles, ttl_s=ttl_s)}"}
 
 

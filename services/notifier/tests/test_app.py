@@ -88,7 +88,7 @@ async def notifier(
 async def test_offline_becomes_a_printed_push_and_sigterm_ends_with_zero(
     settings: NotifierSettings, observer: Client, store: Store
 ) -> None:
-    """The whole way: from NATS to the seed's block on standard output, to a record, to a clean end."""
+    """The whole way: from NATS to the readable block on standard output, to a record, to a clean end."""
     async with notifier(settings) as running:
         await until(running.is_ready)
         await publish(observer, offline(event=envelope(message(content="早上好", is_important=True))))

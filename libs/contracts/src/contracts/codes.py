@@ -62,7 +62,6 @@ class ErrorCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ALREADY_EXISTS = "already_exists"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
-    IDEMPOTENCY_IN_PROGRESS = "idempotency_in_progress"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     SEQ_OUT_OF_RANGE = "seq_out_of_range"
     UNKNOWN_USER = "unknown_user"
@@ -80,7 +79,7 @@ class ErrorCode(StrEnum):
     @property
     def retry(self) -> bool:
         """Whether the same request may succeed later (with the same idempotency key)."""
-        return _STATUS[self] in (429, 503, 504, 500) or self is ErrorCode.IDEMPOTENCY_IN_PROGRESS
+        return _STATUS[self] in (429, 503, 504, 500)
 
 
 _STATUS = {
@@ -94,7 +93,6 @@ _STATUS = {
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.ALREADY_EXISTS: 409,
     ErrorCode.IDEMPOTENCY_CONFLICT: 422,
-    ErrorCode.IDEMPOTENCY_IN_PROGRESS: 409,
     ErrorCode.PAYLOAD_TOO_LARGE: 413,
     ErrorCode.SEQ_OUT_OF_RANGE: 422,
     ErrorCode.UNKNOWN_USER: 422,

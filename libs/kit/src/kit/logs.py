@@ -67,7 +67,8 @@ def configure(service: str, *, level: str, fmt: str) -> None:
     root.setLevel(max(getattr(logging, level), logging.INFO))
     # One line per request is what metrics are for; a proxy in front logs requests anyway.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    for chatty in ("httpx", "alembic.runtime.plugins"):
+    # Each service says itself when it starts and stops, and knows better how to stop it than "press CTRL+C".
+    for chatty in ("httpx", "alembic.runtime.plugins", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

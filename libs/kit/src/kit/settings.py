@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "natter-development-secret-not-for-production"  # noqa: S105 - refused in production, see below
@@ -54,3 +54,11 @@ class DatabaseSettings(ServiceSettings):
     """Connections kept per process; a command holds one for about a millisecond."""
     database_timeout_s: float = Field(default=10.0, gt=0)
     """Longest wait for a connection, and longest single statement."""
+
+
+def explain(invalid: ValidationError) -> list[str]:
+    """One line for each setting that is wrong; never the value, which may be a secret."""
+    return [
+        ": ".join([*map(str, error["loc"]), error["msg"].removeprefix("Value error, ")])
+        for error in invalid.errors(include_input=False, include_url=False, include_context=False)
+    ]

@@ -10,6 +10,7 @@ import uvloop
 from pydantic import ValidationError
 
 from kit import logs
+from kit.settings import explain
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         settings = ChatApiSettings()
-    except ValidationError as wrong:
-        for error in wrong.errors(include_input=False, include_url=False):
-            print(f"chat-api: setting {'.'.join(map(str, error['loc']))}: {error['msg']}", file=sys.stderr)  # noqa: T201
+    except ValidationError as invalid:
+        for line in explain(invalid):
+            print(f"chat-api: {line}", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("chat-api", level=settings.log_level, fmt=settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -23,8 +23,8 @@ from chat_api.commands.handlers import SendResult, Sent
 from chat_api.domain.commands import SendMessage
 from chat_api.fanout.fanout import Fanout
 from chat_api.http.app import create_app, create_health_app
-from chat_api.http.auth import Passwords
 from chat_api.http.context import Context
+from chat_api.http.passwords import Passwords
 from chat_api.relay.relay import Relay
 from chat_api.relay.waker import Waker
 from chat_api.settings import ChatApiSettings

@@ -98,7 +98,8 @@ class SocketCommands:
             log.error("send failed", stage=Stage.BROADCAST, exc_info=failed)
             return _refusal(ErrorCode.INTERNAL, "Something broke on our side.", RETRY_AFTER_MS)
         message = sent.message
-        log.debug("message accepted", stage=Stage.BROADCAST, message_id=message.id, seq=message.seq)
+        stream = f"conversation:{message.conversation_id}"
+        log.debug("message accepted", stage=Stage.BROADCAST, stream=stream, seq=message.seq, message_id=message.id)
         return SendMessageReply(
             ack=Ack(
                 message_id=message.id,

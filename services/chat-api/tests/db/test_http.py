@@ -115,7 +115,7 @@ async def test_accounts(chat: Chat) -> None:
 async def test_me_without_registration(chat: Chat) -> None:
     """A token of the host application is enough to be somebody."""
     answer = await chat.call("GET", "/v1/users/me", "stranger")
-    assert answer.json() == {"user_id": "stranger", "name": None, "roles": ["customer"]}
+    assert answer.json() == {"user_id": "stranger", "roles": ["customer"]}
 
 
 async def test_a_conversation_s_life(chat: Chat) -> None:

@@ -10,6 +10,7 @@ import uvloop
 from pydantic import ValidationError
 
 from kit import logs
+from kit.settings import explain
 from notifier import app
 from notifier.errors import ConfigError, StoreError
 from notifier.migrate import migrate
@@ -38,10 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         logs.configure("notifier", level=settings.log_level, fmt=settings.log_format)
         uvloop.run(_run(role, settings))
     except ValidationError as invalid:
-        # Never the input: it may be a secret.
-        for error in invalid.errors(include_input=False, include_url=False, include_context=False):
-            words = [*map(str, error["loc"]), error["msg"].removeprefix("Value error, ")]
-            print(f"notifier: {': '.join(words)}", file=sys.stderr)  # noqa: T201
+        for line in explain(invalid):
+            print(f"notifier: {line}", file=sys.stderr)  # noqa: T201
         return 2
     except ConfigError as wrong:
         print(f"notifier: {wrong}", file=sys.stderr)  # noqa: T201

@@ -179,7 +179,14 @@ class Dispatch:
 
     def _tell(self, delivery: Delivery, outcome: Outcome) -> None:
         """Log and count what became of a delivery."""
-        about = {"stage": Stage.LOCAL_PUSH, "event_id": delivery.event.id, "user_id": delivery.user_id}
+        event = delivery.event
+        about = {
+            "stage": Stage.LOCAL_PUSH,
+            "stream": event.subject,
+            "seq": event.seq,
+            "event_id": event.id,
+            "user_id": delivery.user_id,
+        }
         match outcome:
             case Sent(provider):
                 self._metrics.sent.labels(provider).inc()

@@ -13,7 +13,7 @@ from notifier.retry import RetryPolicy
 
 
 class NotifierSettings(DatabaseSettings):
-    """Environment names are the fields in upper case after `NATTER_`, but for the two the seed names."""
+    """Environment names are the fields in upper case after `NATTER_`, but for two that have an older name."""
 
     port: int = Field(default=8003, ge=0, le=65535)
     """Port of the HTTP listener (health, metrics, the list of pushes); 0 lets the system choose."""

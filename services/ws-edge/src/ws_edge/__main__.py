@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from kit import logs
 from kit.logs import Stage, logger
+from kit.settings import explain
 from ws_edge.app import Edge
 from ws_edge.settings import EdgeSettings
 
@@ -33,8 +34,7 @@ def read_settings(arguments: list[str]) -> EdgeSettings:
     try:
         return EdgeSettings(**given)
     except ValidationError as invalid:
-        reasons = [f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in invalid.errors()]
-        parser.exit(2, "wrong settings:\n  " + "\n  ".join(reasons) + "\n")
+        parser.exit(2, "".join(f"ws-edge: {line}\n" for line in explain(invalid)))
 
 
 async def serve(settings: EdgeSettings) -> None:

@@ -57,7 +57,7 @@ class Subscriptions:
         self._broker = broker
         self._registry = registry
         self._deliver = deliver
-        self._queue_group = edge_id  # D5: this edge's own, so that each edge gets its copy
+        self._queue_group = edge_id  # its own, so that each edge gets its copy
         self._interests: dict[str, _UserInterest] = {}
         self._changed: set[str] = set()
         self._waiting: list[tuple[str, Callable[[], None]]] = []

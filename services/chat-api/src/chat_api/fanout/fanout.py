@@ -167,6 +167,8 @@ class Fanout:
         if event.traceparent is not None:
             headers["traceparent"] = event.traceparent
         recipients = await self._recipients.of(event)
+        about = {"stream": event.subject, "seq": event.seq, "event_id": event.id}
+        log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
         now = asyncio.get_running_loop().time()
         for user_id in recipients:
             if user_id in excluded:
@@ -176,7 +178,7 @@ class Fanout:
             if must_arrive and user_id != sender:
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
-        log.debug("published", stage=Stage.DELIVER, event_id=event.id, seq=event.seq, recipients=len(recipients))
+        log.debug("published to every recipient", stage=Stage.DELIVER, **about)
 
     async def _settled(self, message: Msg) -> None:
         """A receipt from an edge, or NATS' word that no edge is subscribed."""

@@ -86,6 +86,8 @@ class OfflineHandover:
                 log.debug(
                     "handed to the notifier",
                     stage=Stage.DELIVER,
+                    stream=event.subject,
+                    seq=event.seq,
                     event_id=event.id,
                     user_id=undelivered.user_id,
                     reason=undelivered.reason.value,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.ports import Once, UnitOfWork
+from chat_api.http.passwords import Passwords
 from chat_api.settings import ChatApiSettings
 from kit.health import Health
-
-if TYPE_CHECKING:
-    from chat_api.http.auth import Passwords
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ _BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode
     "",
     status_code=201,
     response_model=ConversationOut,
+    response_model_exclude_none=True,
     responses=problem_responses(
         *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_USER, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
     ),

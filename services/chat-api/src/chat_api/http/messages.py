@@ -121,7 +121,9 @@ async def _send(
         exclude_user_ids=exclude,
     )
     sent = await context.sends.send(command)
-    log.debug("message accepted", stage=Stage.BROADCAST, message_id=sent.message.id, seq=sent.message.seq)
+    message = sent.message
+    stream = f"conversation:{message.conversation_id}"
+    log.debug("message accepted", stage=Stage.BROADCAST, stream=stream, seq=message.seq, message_id=message.id)
     return sent
 
 

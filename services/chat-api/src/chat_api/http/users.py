@@ -18,7 +18,7 @@ from contracts.times import now
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.get("/me", response_model=UserOut, responses=problem_responses(*AUTH_ERRORS))
+@router.get("/me", response_model=UserOut, response_model_exclude_none=True, responses=problem_responses(*AUTH_ERRORS))
 async def me(principal: PrincipalDep, context: ContextDep) -> UserOut:
     """The caller: as registered, or as the token says."""
     async with translated(), context.engine.connect() as connection:
@@ -32,6 +32,7 @@ async def me(principal: PrincipalDep, context: ContextDep) -> UserOut:
     "",
     status_code=201,
     response_model=UserOut,
+    response_model_exclude_none=True,
     responses={
         200: {"model": UserOut, "description": "This very user was registered before."},
         **problem_responses(

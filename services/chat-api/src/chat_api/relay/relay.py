@@ -182,3 +182,4 @@ def _measure(rows: Sequence[asyncpg.Record]) -> None:
     metrics.relay_published.inc(len(rows))
     for row in rows:
         metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())
+        log.debug("relayed", stage=Stage.ROUTE, stream=row["stream"], seq=row["seq"], event_id=str(row["event_id"]))

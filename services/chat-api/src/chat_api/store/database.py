@@ -28,6 +28,8 @@ def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEng
         url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
+        # An error that is logged must not bring the messages of a statement into the log.
+        hide_parameters=True,
         pool_timeout=settings.database_timeout_s,
         connect_args={
             "password": settings.database_password.get_secret_value() or None,
