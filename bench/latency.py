@@ -36,7 +36,7 @@ from bench.demo.errors import DemoError
 from bench.demo.place import Place, fresh_stack, place_of_target
 from bench.demo.plan import Size, make_plan
 from bench.demo.play import Tally, stage
-from bench.demo.show import Show
+from bench.demo.show import Show, console
 from bench.demo.stats import Sample, Summary, summary
 
 RESULTS = Path(__file__).with_name("results.ndjson")
@@ -209,7 +209,7 @@ def main() -> int:
     """The exit code of the whole."""
     options = arguments()
     try:
-        return run(measure(options, Console()))
+        return run(measure(options, console()))
     except DemoError as failed:
         print(f"error: {failed}", file=sys.stderr)
         return NOT_PLAYED

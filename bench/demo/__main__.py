@@ -12,15 +12,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bench.demo.checker import check
 from bench.demo.corpus import Language, read_corpus
 from bench.demo.errors import DemoError
 from bench.demo.place import SECRET_VARIABLE, fresh_stack, place_of_target
 from bench.demo.plan import Size, make_plan
 from bench.demo.play import Tally, stage
-from bench.demo.show import Show, last_line
+from bench.demo.show import Show, console, last_line
 
 CLEAN, FAULTY, NOT_PLAYED, INTERRUPTED = 0, 1, 2, 130
 
@@ -128,7 +126,7 @@ def main() -> int:
     """The exit code of the whole."""
     options = arguments()
     try:
-        return run(demo(options, Show(Console())))
+        return run(demo(options, Show(console())))
     except DemoError as failed:
         print(f"error: {failed}", file=sys.stderr)
         return NOT_PLAYED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -22,6 +23,16 @@ from bench.demo.stats import Sample, Summary, by_group, summary
 REFRESH_S = 0.5
 """Drawing takes milliseconds of the measuring process, so it is done seldom."""
 PLAIN_EVERY_S = 2.0
+
+
+PLAIN_WIDTH = 110
+"""Columns where there is no terminal to ask: enough for every table."""
+
+
+def console() -> Console:
+    """Standard output; as wide as the terminal, or wide enough for the tables in a file."""
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width)
 
 
 class Show:
