@@ -17,9 +17,10 @@ from nats.aio.client import Client
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from contracts.codec import encode
 from contracts.pushes import PushState
 from notifier.settings import NotifierSettings
-from notifier.store import Store
+from notifier.store import Incoming, Store
 from stack.ports import free_port
 
 from .support import Bench, Servers, envelope, message, offline, publish, until
@@ -143,20 +144,23 @@ async def test_missing_tables_are_said_and_waited_for(settings: NotifierSettings
 
 
 async def test_killed_with_pushes_in_hand_another_process_sends_them(
-    settings: NotifierSettings, observer: Client, store: Store, benches: Callable[..., Bench]
+    settings: NotifierSettings, engine: AsyncEngine, store: Store, benches: Callable[..., Bench]
 ) -> None:
     """kill -9 in the middle of a claim: when the lease has run out, the rest is sent by whoever is left."""
     users = [f"user{number}" for number in range(10)]
-    # Nobody reads its output, so it stops in the middle of a push as soon as the pipe is full.
+    # All of them are there before it starts, so that its first claim takes them all. Nobody reads its output, so it
+    # stops in the middle of a push as soon as the pipe is full: two or three of these fit.
+    taken = [offline(user, envelope(message(content="长" * 10_000))) for user in users]
+    await store.take_in([Incoming(each, encode(each).decode()) for each in taken], [])
     changes = {"NATTER_LEASE_S": "2", "NATTER_PUSH_TIMEOUT_S": "1"}
     async with notifier(settings, read_output=False, changes=changes) as doomed:
-        await until(doomed.is_ready)
-        await publish(observer, *(offline(user, envelope(message(content="长" * 10_000))) for user in users))
 
-        async def stuck() -> bool:
-            return len(await store.pushes()) == len(users) and (await doomed.ready())[0] == 0
+        async def claimed() -> bool:
+            async with engine.connect() as connection:
+                held = "SELECT count(*) FROM notifier.deliveries WHERE lease_token IS NOT NULL"
+                return await connection.scalar(text(held)) == len(users)
 
-        await until(stuck)
+        await until(claimed)
         doomed.process.kill()
         await doomed.process.wait()
     recorded = {row.user_id for row in await store.pushes() if row.state is PushState.SENT}
