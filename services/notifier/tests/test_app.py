@@ -158,7 +158,7 @@ async def test_killed_with_pushes_in_hand_another_process_sends_them(
         async def claimed() -> bool:
             async with engine.connect() as connection:
                 held = "SELECT count(*) FROM notifier.deliveries WHERE lease_token IS NOT NULL"
-                return await connection.scalar(text(held)) == len(users)
+                return bool(await connection.scalar(text(held)) == len(users))
 
         await until(claimed)
         doomed.process.kill()
