@@ -163,6 +163,15 @@ async def test_a_frame_that_is_no_frame_closes_the_socket_with_its_code(
         assert device.close_code == close_code
 
 
+async def test_text_that_is_not_utf8_closes_the_socket_with_1007(world: World) -> None:
+    """A text frame of other bytes is a fault of the WebSocket protocol itself."""
+    anna = await world.person("anna")
+    async with world.device(anna) as device:
+        await device.send_text_bytes(b'{"action": "ping", "data": {"x": "\xff"}}')
+        await eventually(lambda: device.close_code is not None)
+        assert device.close_code == 1007
+
+
 async def test_a_frame_that_asks_for_something_wrong_gets_an_error_and_the_socket_stays(world: World) -> None:
     """Unknown action, invalid data, foreign conversation, another body: an error frame each, same socket."""
     anna, ben, eve = await world.people("anna", "ben", "eve")

@@ -161,6 +161,41 @@ async def test_chat_api_killed_again_and_again_under_load(open_world: OpenWorld)
         assert await world.pushes.of(ben.user_id) == []
 
 
+async def test_postgres_killed_under_load(open_world: OpenWorld) -> None:
+    """While the record is away sends are refused with 503; what was accepted arrives, once and in order."""
+    async with open_world(StackOptions(env={"*": QUICK})) as world:
+        anna, ben = await world.people("anna", "ben")
+        conversation = await anna.open_conversation(ben.user_id)
+        async with AsyncExitStack() as devices:
+            opened = [await devices.enter_async_context(world.device(ben, edge=edge)) for edge in (1, 2)]
+            stop = asyncio.Event()
+            accepted: list[str] = []
+
+            async def talk() -> None:
+                while not stop.is_set():
+                    text, key = f"message {len(accepted)}", new_id()
+                    await eventually(partial(_accepted, anna, conversation, text, key), timeout_s=60)
+                    accepted.append(text)
+
+            talking = asyncio.create_task(talk())
+            for _ in range(2):
+                count = len(accepted)
+                await eventually(lambda count=count: len(accepted) > count + 20)  # type: ignore[misc]
+                await world.stack.part("postgres").kill()
+                await eventually(partial(_not_ready, world, world.stack.api_url, "postgres"))
+                await world.stack.part("postgres").start()
+            count = len(accepted)
+            await eventually(lambda: len(accepted) > count + 20, timeout_s=60)
+            stop.set()
+            await talking
+            last = len(accepted)
+            await eventually(lambda: all(len(device.contents(conversation)) >= last for device in opened), timeout_s=40)
+
+            for device in opened:
+                assert device.contents(conversation) == accepted
+        assert await world.pushes.of(ben.user_id) == []
+
+
 async def test_an_edge_killed_under_its_users_turns_messages_into_pushes(open_world: OpenWorld) -> None:
     """A device whose edge died is away: its user gets a push, the devices on the other edge their frames."""
     async with open_world(StackOptions(env={"*": QUICK})) as world:

@@ -49,6 +49,10 @@ class Device:
         """Send a text or binary frame as it is."""
         await self._socket.send(data)
 
+    async def send_text_bytes(self, data: bytes) -> None:
+        """Send a text frame with any bytes in it."""
+        await self._socket.send(data, text=True)
+
     def actions(self, action: str) -> list[dict[str, Any]]:
         """The frames of one action, in the order they came."""
         return [frame for frame in self.frames if frame["action"] == action]
