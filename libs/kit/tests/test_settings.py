@@ -32,6 +32,15 @@ def test_production_refuses_the_published_secret() -> None:
     assert ServiceSettings(env="production", jwt_secret="x" * 32).env == "production"
 
 
+@pytest.mark.parametrize("name", ["nats_password", "database_password"])
+def test_production_refuses_published_passwords(name: str) -> None:
+    """The passwords that docker-compose.yml uses where nobody has set any."""
+    published = {"jwt_secret": "x" * 32, name: "natter-development-anything"}
+    with pytest.raises(ValidationError, match=f"NATTER_{name.upper()}"):
+        DatabaseSettings.model_validate({"env": "production", **published})
+    assert DatabaseSettings.model_validate({"env": "development", **published})
+
+
 @pytest.mark.parametrize("env", ["development", "production"])
 def test_short_secrets_are_refused(env: str) -> None:
     """HS256 is as strong as its key."""

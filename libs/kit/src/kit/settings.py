@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PUBLISHED_PREFIX = "natter-development-"
+"""How every secret begins that stands in this repository."""
 DEVELOPMENT_SECRET = "natter-development-secret-not-for-production"  # noqa: S105 - refused in production, see below
 
 
@@ -36,10 +38,13 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _secrets_are_secret(self) -> ServiceSettings:
-        secret = self.jwt_secret.get_secret_value()
-        if self.env == "production" and secret == DEVELOPMENT_SECRET:
-            raise ValueError("NATTER_JWT_SECRET is the published development secret: set your own in production")
-        if len(secret.encode()) < 32:
+        if self.env == "production":
+            for name, value in self:
+                if isinstance(value, SecretStr) and value.get_secret_value().startswith(PUBLISHED_PREFIX):
+                    raise ValueError(
+                        f"NATTER_{name.upper()} is the published development secret: set your own in production"
+                    )
+        if len(self.jwt_secret.get_secret_value().encode()) < 32:
             raise ValueError("NATTER_JWT_SECRET must have at least 32 bytes")
         return self
 
