@@ -135,7 +135,22 @@ class Process:
         return code
 
     async def stop(self, number: signal.Signals, grace_s: float) -> None:
-        """Ask it to end with `number` and kill it after `grace_s`; SIGKILL asks nothing. Returns when it has ended."""
+        """Ask it to end with `number` and kill it after `grace_s`; SIGKILL asks nothing. Returns when it has ended.
+
+        A cancellation waits until then: who is cancelled while cleaning up would leave a process behind.
+        """
+        stopping = asyncio.create_task(self._stop(number, grace_s))
+        cancelled: asyncio.CancelledError | None = None
+        while not stopping.done():
+            try:
+                await asyncio.shield(stopping)
+            except asyncio.CancelledError as late:
+                cancelled = late
+        stopping.result()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _stop(self, number: signal.Signals, grace_s: float) -> None:
         if self.exit_code is None and number != signal.SIGKILL:
             self.signal_tree(signal.SIGCONT)  # a frozen process would not hear it
             self.send(number)
