@@ -138,14 +138,7 @@ async def test_chat_api_killed_again_and_again_under_load(open_world: OpenWorld)
             opened = [await devices.enter_async_context(world.device(ben, edge=edge)) for edge in (1, 2)]
             stop = asyncio.Event()
             accepted: list[str] = []
-
-            async def talk() -> None:
-                while not stop.is_set():
-                    text, key = f"message {len(accepted)}", new_id()
-                    await eventually(partial(_accepted, anna, conversation, text, key), timeout_s=60)
-                    accepted.append(text)
-
-            talking = asyncio.create_task(talk())
+            talking = asyncio.create_task(_talk(anna, conversation, accepted, stop))
             for _ in range(3):
                 count = len(accepted)
                 await eventually(lambda count=count: len(accepted) > count + 20)  # type: ignore[misc]
@@ -170,14 +163,7 @@ async def test_postgres_killed_under_load(open_world: OpenWorld) -> None:
             opened = [await devices.enter_async_context(world.device(ben, edge=edge)) for edge in (1, 2)]
             stop = asyncio.Event()
             accepted: list[str] = []
-
-            async def talk() -> None:
-                while not stop.is_set():
-                    text, key = f"message {len(accepted)}", new_id()
-                    await eventually(partial(_accepted, anna, conversation, text, key), timeout_s=60)
-                    accepted.append(text)
-
-            talking = asyncio.create_task(talk())
+            talking = asyncio.create_task(_talk(anna, conversation, accepted, stop))
             for _ in range(2):
                 count = len(accepted)
                 await eventually(lambda count=count: len(accepted) > count + 20)  # type: ignore[misc]
@@ -208,6 +194,14 @@ async def test_an_edge_killed_under_its_users_turns_messages_into_pushes(open_wo
             await eventually(lambda: kept.contents(conversation) == ["who is there?"])
             await eventually(partial(_pushed, world, ben, 1))
         assert await world.pushes.of(carl.user_id) == []
+
+
+async def _talk(who: Api, conversation: str, accepted: list[str], stop: asyncio.Event) -> None:
+    """Send one message after the other until told to stop, each as often as it takes; notes what was accepted."""
+    while not stop.is_set():
+        text, key = f"message {len(accepted)}", new_id()
+        await eventually(partial(_accepted, who, conversation, text, key), timeout_s=60)
+        accepted.append(text)
 
 
 async def _accepted(who: Api, conversation: str, text: str, key: str) -> bool:

@@ -31,7 +31,7 @@ from chat_api.store import queries
 from chat_api.store.database import DatabaseUnavailable, translated
 from contracts import subjects
 from contracts.codec import decode
-from contracts.delivery import DELIVERY_HEADER, Durable, Receipt, delivery_header
+from contracts.delivery import DELIVERY_HEADER, TRACE_HEADER, Durable, Receipt, delivery_header
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from contracts.frames import event_frame
@@ -165,7 +165,7 @@ class Fanout:
         work.important = bool(event.data.get("is_important"))
         headers = {DELIVERY_HEADER: delivery_header(Durable(event.subject, event.seq))}
         if event.traceparent is not None:
-            headers["traceparent"] = event.traceparent
+            headers[TRACE_HEADER] = event.traceparent
         recipients = await self._recipients.of(event)
         about = {"stream": event.subject, "seq": event.seq, "event_id": event.id}
         log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
