@@ -54,7 +54,7 @@ def test_cloudevents_attributes() -> None:
 
 def test_round_trip() -> None:
     """What is written is what is read."""
-    sent = envelope(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    sent = envelope(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", txid=2**40)
     assert decode(Envelope, encode(sent)) == sent
 
 
@@ -75,7 +75,7 @@ def test_events_of_a_later_release(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seq": 0}, {"position": 0}, {"dataversion": 0}, {"specversion": "0.3"}, {"id": "x"}, {"time": "now"}]
+    "changes", [{"seq": 0}, {"position": 0}, {"dataversion": 0}, {"txid": 0}, {"specversion": "0.3"}, {"id": "x"}, {"time": "now"}]
 )
 def test_impossible_envelopes(changes: dict[str, Any]) -> None:
     """Counting begins at 1, and there is one version of the specification."""

@@ -16,6 +16,8 @@ from contracts.errors import UnknownEvent
 from contracts.events import EVENT_CLASSES, event_class
 
 GOLDEN = Path(__file__).parent / "golden"
+ADDED_LATER = {"txid"}
+"""Attributes of the envelope that are younger than the fixtures, which stay as they were written."""
 FIXTURES = sorted(path.name for path in GOLDEN.glob("*.json"))
 
 
@@ -40,7 +42,7 @@ def test_fixture_is_complete(name: str) -> None:
     envelope = decode(Envelope, (GOLDEN / name).read_text())
     cls = event_class(envelope.type, envelope.dataversion)
     assert set(envelope.data) == set(cls.model_fields)
-    assert all(getattr(envelope, field) is not None for field in Envelope.model_fields)
+    assert all(getattr(envelope, field) is not None for field in set(Envelope.model_fields) - ADDED_LATER)
 
 
 def test_types_and_versions_are_unique() -> None:

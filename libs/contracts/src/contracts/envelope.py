@@ -19,8 +19,9 @@ class Envelope(Contract):
     """An event as stored in the EVENTS stream.
 
     `subject` is the stream (`conversation:<id>` or `user:<id>`), `seq` its gapless place there, `dataversion` the
-    version of `data`, `position` the event's place in the whole record (it may have gaps), and `partitionkey` what
-    must be handled in order.
+    version of `data`, `position` the event's number in the whole record (it may have gaps), and `partitionkey` what
+    must be handled in order. The order of the record is that of `(txid, position)`: numbers are handed out when a row is
+    written, and transactions do not end in the order in which they wrote.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -32,6 +33,8 @@ class Envelope(Contract):
     datacontenttype: Literal["application/json"] = "application/json"
     seq: int = Field(ge=1)
     position: int = Field(ge=1)
+    txid: int | None = Field(default=None, ge=1)
+    """The transaction that recorded it."""
     dataversion: int = Field(default=1, ge=1)
     partitionkey: str
     traceparent: str | None = None

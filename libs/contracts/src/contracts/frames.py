@@ -13,7 +13,7 @@ from contracts.codes import ErrorCode
 from contracts.envelope import Envelope
 from contracts.ids import UserId, Uuid
 from contracts.messages import MessageDraft
-from contracts.times import rfc3339
+from contracts.times import Instant, rfc3339
 
 SUBPROTOCOL = "natter.v1"
 BEARER_SUBPROTOCOL_PREFIX = "bearer."
@@ -82,6 +82,9 @@ class Connected(Contract):
     heartbeat_interval_ms: int
     connection_timeout_ms: int
     max_reconnect_attempts: int
+    sync_interval_ms: int
+    """How often a client asks `GET /v1/sync` although nothing seems to be missing: the last frame of a burst has no
+    successor that would betray its loss."""
     features: tuple[str, ...]
     limits: ServerLimits = ServerLimits()
     protocol_version: int = PROTOCOL_VERSION
@@ -110,6 +113,18 @@ class SendMessage(MessageDraft):
     """Data of `send_message`."""
 
     conversation_id: Uuid
+
+
+class RefreshToken(Contract):
+    """Data of `refresh_token`: a new token of the same user, before the old one expires."""
+
+    token: str = Field(min_length=1, max_length=16_384)
+
+
+class TokenRefreshed(Contract):
+    """Data of the `ack` to `refresh_token`."""
+
+    expires_at: Instant
 
 
 class ClientFrame(Contract):

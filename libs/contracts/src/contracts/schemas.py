@@ -12,10 +12,11 @@ from contracts.commands import SendMessageCommand, SendMessageReply
 from contracts.delivery import OfflineDelivery, Receipt
 from contracts.envelope import Envelope
 from contracts.events import EVENT_CLASSES
-from contracts.frames import Ack, ClientFrame, Connected, FrameError, SendMessage
+from contracts.frames import Ack, ClientFrame, Connected, FrameError, RefreshToken, SendMessage, TokenRefreshed
 from contracts.messages import Message, MessageDraft
 from contracts.problems import Problem
 from contracts.pushes import PushRecord
+from contracts.sync import SyncPage
 
 PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
     Envelope,
@@ -31,6 +32,9 @@ PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
     Receipt,
     OfflineDelivery,
     PushRecord,
+    RefreshToken,
+    TokenRefreshed,
+    SyncPage,
     Problem,
 )
 

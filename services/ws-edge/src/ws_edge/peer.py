@@ -179,6 +179,7 @@ class Peer:
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             connection_timeout_ms=settings.connection_timeout_ms,
             max_reconnect_attempts=settings.max_reconnect_attempts,
+            sync_interval_ms=settings.sync_interval_ms,
             features=FEATURES,
             limits=ServerLimits(frame_bytes_max=settings.frame_bytes_max),
             edge_id=settings.edge_id,

@@ -38,6 +38,8 @@ class EdgeSettings(ServiceSettings):
     """A ping that is not answered for so long closes the socket (1001)."""
     max_reconnect_attempts: int = Field(default=15, ge=0, validation_alias="WS_MAX_RECONNECT_ATTEMPTS")
     """Told to clients in `connected`."""
+    sync_interval_ms: int = Field(default=25_000, ge=100)
+    """Told to clients in `connected`: how often they ask chat-api for what they may have missed unnoticed."""
 
     frame_bytes_max: int = Field(default=FRAME_BYTES_MAX, ge=1024, le=FRAME_BYTES_MAX)
     """Largest client frame, all fragments together; above it close 4413."""

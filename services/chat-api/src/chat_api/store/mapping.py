@@ -23,6 +23,7 @@ class EventRow(Protocol):
     data: str
     metadata: str
     recorded_at: datetime
+    txid_text: str
 
 
 def envelope_bytes(row: EventRow) -> bytes:
@@ -37,6 +38,7 @@ def envelope_bytes(row: EventRow) -> bytes:
         "datacontenttype": "application/json",
         "seq": row.seq,
         "position": row.position,
+        "txid": int(row.txid_text),
         "dataversion": row.version,
         "partitionkey": row.stream,
     }

@@ -114,7 +114,7 @@ WHERE conversation_id = :id AND seq < :seq ORDER BY seq DESC LIMIT :limit
 }
 
 _EVENT_COLUMNS = """position, event_id, stream, seq, type, version, CAST(data AS text) AS data,
-    CAST(metadata AS text) AS metadata, recorded_at"""
+    CAST(metadata AS text) AS metadata, recorded_at, CAST(txid AS text) AS txid_text"""
 
 _EVENT_PAGE = {
     "after": text(
