@@ -75,7 +75,16 @@ def test_events_of_a_later_release(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seq": 0}, {"position": 0}, {"dataversion": 0}, {"txid": 0}, {"specversion": "0.3"}, {"id": "x"}, {"time": "now"}]
+    "changes",
+    [
+        {"seq": 0},
+        {"position": 0},
+        {"dataversion": 0},
+        {"txid": 0},
+        {"specversion": "0.3"},
+        {"id": "x"},
+        {"time": "now"},
+    ],
 )
 def test_impossible_envelopes(changes: dict[str, Any]) -> None:
     """Counting begins at 1, and there is one version of the specification."""

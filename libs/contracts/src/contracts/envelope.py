@@ -20,7 +20,7 @@ class Envelope(Contract):
 
     `subject` is the stream (`conversation:<id>` or `user:<id>`), `seq` its gapless place there, `dataversion` the
     version of `data`, `position` the event's number in the whole record (it may have gaps), and `partitionkey` what
-    must be handled in order. The order of the record is that of `(txid, position)`: numbers are handed out when a row is
+    must be handled in order. The order of the record is that of `(txid, position)`: numbers are given when a row is
     written, and transactions do not end in the order in which they wrote.
     """
 
