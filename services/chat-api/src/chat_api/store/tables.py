@@ -66,6 +66,8 @@ events = Table(
     Column("txid", Xid8, nullable=False, server_default=func.pg_current_xact_id()),
     UniqueConstraint("stream", "seq"),
     Index(None, "txid", "position"),
+    # What happened in one stream since a cursor, in the record's order: see store/sync.py.
+    Index(None, "stream", "txid", "position"),
 )
 
 streams = Table(
@@ -114,7 +116,7 @@ participants = Table(
     Column("left_seq", BigInteger),
     Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
     _instant("joined_at"),
-    Index("participants_user_id_idx", "user_id", postgresql_where=text("is_active")),
+    Index(None, "user_id", "conversation_id", postgresql_where=text("is_active")),
 )
 
 messages = Table(
