@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from stack import DataDirInUse, DataDirUnusable, PartFailed, PortTaken, Programs, Stack, StackError, StackOptions
+from stack.nats import NatsServer, probe_nats
 from stack.ports import free_port
 
 from .conftest import HERE, alive, descendants, sql, until
@@ -337,3 +338,86 @@ def _start_holder(data_dir: Path, death_watch: str) -> "subprocess.Popen[bytes]"
 
 def _popen(argv: list[str], **options: Any) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(argv, **options)
+
+
+async def test_links_stand_between_a_service_and_its_servers(tmp_path: Path, standins: Programs) -> None:
+    """A linked service is pointed at a proxy that survives restarts of either side; others connect directly."""
+    links = (("edge-1", "nats"), ("chat-api-relay", "nats"), ("chat-api-relay", "postgres"))
+    options = StackOptions(
+        data_dir=tmp_path / "data", programs=standins, notifier=False, split_chat_api=True, links=links
+    )
+    async with Stack(options) as stack:
+        link = stack.link("edge-1", "nats")
+        before = link.port
+        assert _environment(stack, "edge-1")["NATTER_NATS_URL"] == f"nats://127.0.0.1:{link.port}"
+        assert _environment(stack, "edge-2")["NATTER_NATS_URL"] == stack.nats_url
+        relay = _environment(stack, "chat-api-relay")
+        assert relay["NATTER_NATS_URL"].endswith(f":{stack.link('chat-api-relay', 'nats').port}")
+        assert f":{stack.link('chat-api-relay', 'postgres').port}/" in relay["NATTER_DATABASE_URL"]
+        assert not await _ask_nats(stack, link.port)
+        await stack.part("nats").kill()
+        with pytest.raises(OSError):
+            await _ask_nats(stack, link.port)
+        await stack.part("nats").start()
+        await stack.part("edge-1").kill()
+        await stack.part("edge-1").start()
+        assert not await _ask_nats(stack, link.port)
+        assert _environment(stack, "edge-1")["NATTER_NATS_URL"].endswith(f":{before}")
+        link.cut()
+        with pytest.raises(OSError):
+            await _ask_nats(stack, link.port)
+        with pytest.raises(StackError, match=r"no link edge-2→nats; it has edge-1→nats"):
+            stack.link("edge-2", "nats")
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", before)
+
+
+async def test_a_link_must_lead_from_a_service_to_a_server(tmp_path: Path, standins: Programs) -> None:
+    """A link that nobody would use is refused before any service starts."""
+    with pytest.raises(ValueError, match="nats or postgres"):
+        StackOptions(links=(("edge-1", "notifier"),))
+    options = StackOptions(
+        data_dir=tmp_path / "data", programs=standins, chat_api=False, notifier=False, links=(("edge-9", "nats"),)
+    )
+    with pytest.raises(StackError, match="no service 'edge-9'"):
+        await Stack(options).start()
+    assert not descendants()
+
+
+async def test_exit_code_of_a_part(tmp_path: Path, standins: Programs) -> None:
+    """How a part ended last can be asked: nothing while it runs, the signal's number after a kill."""
+    options = StackOptions(
+        data_dir=tmp_path / "data", programs=standins, chat_api=False, notifier=False, postgres=False, edges=1
+    )
+    async with Stack(options) as stack:
+        assert stack.part("nats").exit_code is None
+        await stack.part("nats").terminate()
+        assert stack.part("nats").exit_code in (0, 1)  # 1: nats-server's answer to SIGTERM
+        await stack.part("nats").start()
+        assert stack.part("nats").exit_code is None
+        await stack.part("edge-1").kill()
+        assert stack.part("edge-1").exit_code == -signal.SIGKILL
+
+
+async def test_wiped_nats_has_lost_everything(nats_only: StackOptions) -> None:
+    """wipe() removes JetStream's store, and refuses to while the server runs."""
+    async with Stack(nats_only) as stack:
+        nats = stack.part("nats")
+        assert isinstance(nats, NatsServer)
+        store = stack.data_dir / "nats"
+        assert store.exists()
+        with pytest.raises(StackError, match="nats runs"):
+            await nats.wipe()
+        await nats.kill()
+        await nats.wipe()
+        assert not store.exists()
+        await nats.start()
+        assert store.exists()
+
+
+def _environment(stack: Stack, part: str) -> dict[str, str]:
+    return psutil.Process(stack.part(part).pid).environ()
+
+
+async def _ask_nats(stack: Stack, port: int) -> str:
+    return await probe_nats("127.0.0.1", port, "observer", stack.nats_password("observer"))

@@ -3,6 +3,7 @@
 from stack.errors import DataDirInUse, DataDirUnusable, PartFailed, PortTaken, StackError
 from stack.options import Backend, DeathWatch, Programs, StackOptions
 from stack.part import Part
+from stack.proxy import FaultProxy
 from stack.stack import Stack
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "DataDirInUse",
     "DataDirUnusable",
     "DeathWatch",
+    "FaultProxy",
     "Part",
     "PartFailed",
     "PortTaken",

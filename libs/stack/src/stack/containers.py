@@ -69,6 +69,12 @@ class ContainerPart:
         """Whether it ended although nobody told it to."""
         return self._wanted and not self.running
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last, as the engine says it (128 and the signal's number); None while it runs or never ran."""
+        state = self._state()
+        return int(state["ExitCode"]) if state and not state.get("Running", False) else None
+
     async def start(self) -> None:
         """Start it and wait until it is ready; nothing happens if it runs. Raises PartFailed."""
         if self.running:

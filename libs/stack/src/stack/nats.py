@@ -42,10 +42,17 @@ class NatsServer(LocalPart):
         self._secrets = secrets
         self._monitoring_port = monitoring_port
         self._config = config
+        self._store = runtime.data_dir / "nats"
+
+    async def wipe(self) -> None:
+        """Remove everything JetStream has stored, as a lost disk would. Raises StackError while the server runs."""
+        if self.running:
+            raise StackError("nats runs: end it before its store is removed")
+        await asyncio.to_thread(shutil.rmtree, self._store, ignore_errors=True)
 
     def _command(self, port: int) -> Command:
         argv = [str(nats_server_binary()), "-c", str(self._config), "-n", "natter", "-a", ports.HOST, "-p", str(port)]
-        argv += ["-sd", str(self._runtime.data_dir / "nats")]
+        argv += ["-sd", str(self._store)]
         if self._monitoring_port is not None:
             argv += ["-m", str(self._monitoring_port)]
         return Command(

@@ -79,6 +79,8 @@ class StackOptions:
     """By name of part: the environment variable that changes its port, for the message when that port is taken."""
     nats_monitoring_port: int | None = None
     """Where nats-server answers /varz and the like; None: nowhere."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Pairs of a service's part and a server (nats or postgres) with a FaultProxy between them; see Stack.link."""
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Additional environment by name of part; "*" is for every service. It wins over what the stack sets."""
     log_to: TextIO | None = None
@@ -101,3 +103,6 @@ class StackOptions:
             raise ValueError("ws-edge needs nats")
         if self.fanouts != 1 and not self.split_chat_api:
             raise ValueError("several fan-outs need split_chat_api")
+        for service, server in self.links:
+            if server not in ("nats", "postgres"):
+                raise ValueError(f"a link leads to nats or postgres, not to {server!r} (from {service!r})")

@@ -44,6 +44,10 @@ class Part(Protocol):
     def died(self) -> bool:
         """Whether it ended although nobody told it to."""
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last (negative: the number of the signal that ended it); None while it runs or never ran."""
+
     async def start(self) -> None:
         """Start it and wait until it is ready; nothing happens if it runs. Raises PartFailed, PortTaken."""
 
@@ -124,6 +128,11 @@ class LocalPart(ABC):
     def died(self) -> bool:
         """Whether it ended although nobody told it to."""
         return self._wanted and not self.running
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last (negative: the number of the signal that ended it); None while it runs or never ran."""
+        return self._process.exit_code if self._process is not None else None
 
     async def start(self) -> None:
         """Start it and wait until it is ready; nothing happens if it runs. Raises PartFailed, PortTaken."""

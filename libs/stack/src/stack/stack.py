@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stack import tokens
+from stack import ports, tokens
 from stack.datadir import DataDirLock, PidJournal, stop_leftovers
 from stack.errors import DataDirUnusable, PartFailed, StackError
 from stack.logs import LineSink
@@ -17,6 +17,7 @@ from stack.options import Backend, DeathWatch, StackOptions
 from stack.part import LocalPart, Part, all_or_none
 from stack.postgres import DATABASE, ROLE, PostgresServer
 from stack.process import Runtime
+from stack.proxy import FaultProxy
 from stack.secrets import FILE_NAME, Secrets
 from stack.services import Addresses, Service, migrate, service_specs
 from stack.watchdog import Watchdog
@@ -40,6 +41,7 @@ class Stack:
         self._secrets: Secrets | None = None
         self._servers: dict[str, Part] = {}
         self._services: dict[str, Service] = {}
+        self._links: dict[tuple[str, str], FaultProxy] = {}
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -58,6 +60,7 @@ class Stack:
         try:
             await self._open_data_dir()
             await self._start_servers()
+            await self._start_links()
             await self._start_services()
         except BaseException:
             await self.stop()
@@ -68,6 +71,7 @@ class Stack:
         failures = await asyncio.gather(*(part.dispose() for part in self._services.values()), return_exceptions=True)
         for server in self._servers.values():
             failures += await asyncio.gather(server.dispose(), return_exceptions=True)
+        failures += await asyncio.gather(*(link.close() for link in self._links.values()), return_exceptions=True)
         if self._runtime is not None and self._runtime.watchdog is not None:
             self._runtime.watchdog.close()
         self._runtime = None
@@ -150,6 +154,17 @@ class Stack:
         except KeyError:
             raise StackError(f"this stack has no part {name!r}; it has {', '.join(self.parts) or 'none'}") from None
 
+    def link(self, service: str, server: str) -> FaultProxy:
+        """Return the proxy between a service's part and `nats` or `postgres`; StackOptions.links must name the pair.
+
+        It lives in the event loop that started the stack, and survives the end and restart of either side.
+        """
+        try:
+            return self._links[service, server]
+        except KeyError:
+            named = ", ".join(f"{one}→{other}" for one, other in self._links) or "none"
+            raise StackError(f"this stack has no link {service}→{server}; it has {named}") from None
+
     async def until_a_part_dies(self) -> PartFailed:
         """Wait until a part ends that nobody told to end, and return that as an error (to raise or to print)."""
         while True:
@@ -213,14 +228,21 @@ class Stack:
             )
         return dict(servers)
 
+    async def _start_links(self) -> None:
+        known = {spec.name for spec in service_specs(self.options)}
+        for service, server in self.options.links:
+            if service not in known:
+                raise StackError(f"there is no service {service!r} for a link; there are {', '.join(sorted(known))}")
+            target = self.part(server)
+            link = FaultProxy(target.host, target.port)
+            await link.start()
+            self._links[service, server] = link
+
     async def _start_services(self) -> None:
         options, runtime, secrets = self.options, self._known_runtime, self._known_secrets
-        addresses = Addresses(
-            nats_url=self.nats_url if options.nats else None,
-            database_url=self.database_url if options.postgres else None,
-        )
+        addresses = self._addresses_for(None)
         for spec in service_specs(options):
-            self._services[spec.name] = Service(spec, options, runtime, secrets, addresses)
+            self._services[spec.name] = Service(spec, options, runtime, secrets, self._addresses_for(spec.name))
 
         async def start_with_database() -> None:
             if options.migrate:
@@ -230,6 +252,16 @@ class Stack:
         # Edges never see the database and need not wait for its migrations.
         edges = (service.start() for service in self._services.values() if not service.needs_database)
         await all_or_none([start_with_database(), *edges])
+
+    def _addresses_for(self, service: str | None) -> Addresses:
+        def at(server: str) -> str:
+            link = self._links.get((service, server)) if service is not None else None
+            return f"{ports.HOST}:{link.port}" if link is not None else self._address(server)
+
+        return Addresses(
+            nats_url=f"nats://{at('nats')}" if self.options.nats else None,
+            database_url=f"postgresql://{ROLE}@{at('postgres')}/{DATABASE}" if self.options.postgres else None,
+        )
 
     def _http_url(self, part: str) -> str:
         return f"http://{self._address(part)}"
