@@ -65,6 +65,8 @@ class StackOptions:
     """Whether chat-api runs; it needs nats and postgres."""
     split_chat_api: bool = False
     """False: one process `chat-api` with every role. True: `chat-api-serve`, `chat-api-relay`, `chat-api-fanout`."""
+    serves: int = 1
+    """With split_chat_api: number of HTTP processes; from two on `chat-api-serve-1`, `chat-api-serve-2`, …"""
     fanouts: int = 1
     """With split_chat_api: number of fan-out processes; from two on `chat-api-fanout-1`, `chat-api-fanout-2`, …"""
     edges: int = 2

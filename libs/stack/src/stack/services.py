@@ -33,15 +33,20 @@ class Addresses:
     database_url: str | None
 
 
+def numbered(name: str, count: int) -> list[str]:
+    """Return the names of `count` processes of one kind: a lone one needs no number."""
+    return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+
+
 def service_specs(options: StackOptions) -> Iterator[ServiceSpec]:
     """Yield the processes of a stack in the order of their start."""
     programs = options.programs
     if options.chat_api:
         if options.split_chat_api:
-            yield ServiceSpec("chat-api-serve", "chat-api", (*programs.chat_api, "serve"))
+            for name in numbered("chat-api-serve", options.serves):
+                yield ServiceSpec(name, "chat-api", (*programs.chat_api, "serve"))
             yield ServiceSpec("chat-api-relay", "chat-api", (*programs.chat_api, "relay"))
-            for number in range(1, options.fanouts + 1):
-                name = "chat-api-fanout" if options.fanouts == 1 else f"chat-api-fanout-{number}"
+            for name in numbered("chat-api-fanout", options.fanouts):
                 yield ServiceSpec(name, "chat-api", (*programs.chat_api, "fanout"))
         else:
             yield ServiceSpec("chat-api", "chat-api", (*programs.chat_api, "all"))

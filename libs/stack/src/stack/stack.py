@@ -19,7 +19,7 @@ from stack.postgres import DATABASE, ROLE, PostgresServer
 from stack.process import Runtime
 from stack.proxy import FaultProxy
 from stack.secrets import FILE_NAME, Secrets
-from stack.services import Addresses, Service, migrate, service_specs
+from stack.services import Addresses, Service, migrate, numbered, service_specs
 from stack.watchdog import Watchdog
 
 
@@ -97,7 +97,16 @@ class Stack:
     @property
     def api_url(self) -> str:
         """chat-api's address, without a trailing slash and without /v1."""
-        return self._http_url("chat-api-serve" if self.options.split_chat_api else "chat-api")
+        return self.api_urls[0]
+
+    @property
+    def api_urls(self) -> list[str]:
+        """The address of each chat-api process that serves HTTP, in order."""
+        options = self.options
+        return [
+            self._http_url(part)
+            for part in (numbered("chat-api-serve", options.serves) if options.split_chat_api else ["chat-api"])
+        ]
 
     @property
     def edge_urls(self) -> list[str]:
