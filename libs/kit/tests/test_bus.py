@@ -138,3 +138,53 @@ async def test_close_never_hangs(stack: Stack) -> None:
     await bus.close(client)
     await bus.close(None)
     assert time.monotonic() - started < 5
+
+
+async def test_half_open_connection_is_abandoned_without_waiting() -> None:
+    """TCP takes nothing more while bytes wait for it: closing would wait for ever, abandoning does not."""
+    taken: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
+        writer.write(b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576}\r\n')
+        while b"PING" not in await reader.readline():
+            pass
+        writer.write(b"PONG\r\n")
+        # From here on nothing is read.
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        client = await bus.connect(ServiceSettings(nats_url=f"nats://127.0.0.1:{port}"), service="test")
+        tcp = client._transport._io_writer.transport  # type: ignore[union-attr]
+        while not tcp.get_write_buffer_size():
+            await client.publish("somewhere", b"x" * 100_000)
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await bus.abandon(client, timeout_s=100)
+        assert client.is_closed
+        assert tcp.is_closing()
+    finally:
+        for writer in taken:
+            writer.transport.abort()
+        server.close()
+
+
+async def test_abandoned_connection_does_not_come_back(stack: Stack) -> None:
+    """Also when it was just reconnecting: no callback, no second connection."""
+    heard: list[str] = []
+
+    async def said(reason: str) -> None:
+        heard.append(reason)
+
+    client = await bus.connect(settings_for(stack), service="test", on_interrupted=said, on_disconnected=said)
+    await stack.part("nats").kill()
+    await until(lambda: heard == ["disconnected"], "the loss is reported")
+    await bus.abandon(client)
+    reconnecting = client._reconnection_task
+    assert reconnecting is not None
+    assert reconnecting.done()
+    assert client.is_closed
+    await stack.part("nats").start()
+    assert heard == ["disconnected"]

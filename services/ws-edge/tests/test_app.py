@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -303,7 +306,7 @@ async def test_token_as_subprotocol_from_an_allowed_page(nats_server: NatsServer
             assert client.subprotocol == "natter.v1"
             connected = await frame(client)
     assert connected["data"]["user_id"] == "ann"
-    assert connected["data"]["features"] == ["messaging"]
+    assert connected["data"]["features"] == ["messaging", "token_refresh"]
     assert connected["data"]["heartbeat_interval_ms"] == 45_000
     assert connected["data"]["limits"]["frame_bytes_max"] == FRAME_BYTES_MAX
 
@@ -397,7 +400,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     [
         ({"action": "nonsense", "ref": "r"}, "unknown_action"),
         ({"action": "typing", "ref": "r"}, "unknown_action"),
-        ({"action": "refresh_token", "ref": "r"}, "unknown_action"),
+        ({"action": "refresh_token", "ref": "r"}, "validation_failed"),
+        ({"action": "refresh_token", "ref": "r", "data": {"token": "rubbish"}}, "unauthenticated"),
         ({"action": "send_message", "ref": "r"}, "validation_failed"),
         ({"action": "send_message", "ref": "r", "data": draft(content="")}, "validation_failed"),
         ({"action": "send_message", "ref": "r", "data": draft(message_type="system")}, "validation_failed"),
@@ -591,10 +595,174 @@ async def test_stopping_edge_tells_each_socket_its_moment_and_closes_1012(edge: 
     await until(lambda: len(edge.registry) == 0, "empty")
 
 
-async def test_deaf_edge_sends_its_sockets_elsewhere(edge: Edge) -> None:
-    """Connected, but not hearing itself: not ready, and sockets are told; when it hears again it is ready again."""
+# --- deafness ---
+
+
+async def test_deaf_edge_sends_its_sockets_elsewhere(edge: Edge, fan_out: FanOut) -> None:
+    """Connected, but not hearing itself: sockets are told, a new connection is made, what may be missing is said."""
     async with joined(edge, "ann") as client:
-        edge._canary._heard_at_s -= 100
-        edge._canary.judge(connected=True)
+        edge._canary._silent_s += 100
         assert (await frame(client))["action"] == "reconnect"
-        await until(lambda: edge.health.ready, "heard again")
+        assert (await frame(client))["action"] == "resync"
+        assert edge.health.ready
+        assert edge.figures.nats_renewals == 1
+        await fan_out.durable("ann", 1)
+        assert (await frame(client))["seq"] == 1
+        await until(lambda: 1 in fan_out.receipts, "receipt")
+
+
+async def test_cancelled_listener_is_noticed_and_replaced(nats_server: NatsServer, fan_out: FanOut) -> None:
+    """NATS' reader is gone while the connection seems to stand: not ready, healed by itself, resync, and all flows."""
+    quick: dict[str, Any] = {"canary_deaf_after_s": 0.3, "drain_window_s": 0.01}
+    async with (
+        running_edge(nats_server.url, edge_id="edge-1", **quick) as edge,
+        joined(edge, "ann") as ann,
+        joined(edge, "bob") as bob,
+    ):
+        assert edge._bus is not None
+        old = edge._bus._client
+        assert old._reading_task is not None
+        old._reading_task.cancel()
+        await until(lambda: not edge.health.ready, "not ready")
+        for client in (ann, bob):
+            assert (await frame(client))["action"] == "reconnect"
+            assert (await frame(client))["action"] == "resync"
+        assert edge.health.ready
+        assert edge.health.alive
+        assert old.is_closed
+        assert edge._bus._client is not old
+        for seq in range(1, 51):
+            await fan_out.durable("ann", seq)
+            await fan_out.durable("bob", seq, ticket=1000 + seq)
+        for client in (ann, bob):
+            assert [(await frame(client))["seq"] for _ in range(50)] == list(range(1, 51))
+        await until(lambda: len(fan_out.receipts) == 100, "every receipt")
+        async with joined(edge, "eve") as eve:  # a newcomer's interest goes to the new connection
+            await fan_out.durable("eve", 1, ticket=2001)
+            assert (await frame(eve))["seq"] == 1
+        await bob.close()  # and an old one's is taken back there
+        await nobody_listens(fan_out.client, subjects.user("bob"))
+
+
+async def nobody_listens(client: Client, subject: str) -> None:
+    """Wait until NATS itself says that nobody is subscribed."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await client.request(subject, b"{}", timeout=0.2)
+            except NoRespondersError:
+                return
+            except NatsTimeout:
+                continue
+
+
+async def test_edge_that_stays_deaf_asks_to_be_restarted(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New connections come and none is heard: liveness fails after its patience, and recovers with the hearing."""
+    quick: dict[str, Any] = {"canary_deaf_after_s": 0.1, "liveness_patience_s": 0.6, "drain_window_s": 0}
+    async with running_edge(nats_server.url, **quick) as edge:
+        with monkeypatch.context() as patch:
+            patch.setattr(edge._canary, "hear", lambda: None)
+            await until(lambda: not edge.health.ready, "not ready")
+            assert edge.health.alive
+            await until(lambda: not edge.health.alive, "not alive")
+            assert (await get(edge, "/healthz/live"))[0] == 503
+            assert edge.figures.nats_renewals >= 1
+        await until(lambda: edge.health.ready and edge.health.alive, "well again")
+        assert (await get(edge, "/healthz/live"))[0] == 200
+
+
+async def test_unreachable_nats_is_no_reason_for_a_restart(nats_server: NatsServer) -> None:
+    """NATS is away for longer than the patience: sockets are sent elsewhere, the process lives, and comes back."""
+    quick: dict[str, Any] = {"canary_deaf_after_s": 0.1, "liveness_patience_s": 0.3, "drain_window_s": 0}
+    async with running_edge(nats_server.url, **quick) as edge, joined(edge, "ann") as client:
+        await nats_server.stop()
+        assert (await frame(client))["action"] == "reconnect"
+        # Beyond the patience the client library itself is doubted: another connection takes over its waiting.
+        await until(lambda: edge.figures.nats_renewals == 1, "a new connection is tried")
+        assert edge.health.alive
+        assert "nats" in json.loads((await get(edge, "/healthz/ready"))[1])["missing"]
+        await nats_server.start()
+        assert (await frame(client))["action"] == "resync"
+        assert edge.health.ready
+        assert edge.health.alive
+
+
+async def test_edge_stops_while_nats_is_away(nats_server: NatsServer) -> None:
+    """Also in the middle of waiting for a new connection: sockets get their moment and 1012, and `run` returns."""
+    quick: dict[str, Any] = {"canary_deaf_after_s": 0.1, "liveness_patience_s": 0.2, "drain_window_s": 0.1}
+    async with running_edge(nats_server.url, **quick) as edge, joined(edge, "ann") as client:
+        await nats_server.stop()
+        await until(lambda: edge.figures.nats_renewals == 1, "a new connection is tried")
+        edge.stop()
+        assert await close_code(client) == 1012
+    assert len(edge.registry) == 0
+
+
+# --- refresh_token ---
+
+
+async def asked(client: ClientConnection, new_token: str) -> dict[str, Any]:
+    """The answer to `refresh_token`."""
+    await client.send(json.dumps({"action": "refresh_token", "ref": "t", "data": {"token": new_token}}))
+    answer = await frame(client)
+    assert answer["ref"] == "t"
+    return answer
+
+
+async def test_refreshed_token_keeps_the_socket_beyond_the_old_ones_end(edge: Edge, sender: Client) -> None:
+    """The ack says until when; the new token's name and roles stand under what is sent from then on."""
+    seen: list[SendMessageCommand] = []
+
+    async def answer(command: SendMessageCommand) -> SendMessageReply:
+        seen.append(command)
+        return SendMessageReply(error=FrameError(code=ErrorCode.NOT_FOUND, message="x"))
+
+    await scripted(sender, answer)
+    headers = {"Authorization": f"Bearer {token(edge, 'ann', ttl_s=3)}"}
+    url = f"ws://127.0.0.1:{edge.port}/v1/ws"
+    async with (
+        connect(url, additional_headers=headers) as client,
+        connect(url, additional_headers=headers) as idle,
+    ):
+        assert (await frame(client))["action"] == "connected"
+        assert (await frame(idle))["action"] == "connected"
+        told = await asked(client, token(edge, "ann", "doctor", ttl_s=3600, name="Ann"))
+        assert told["action"] == "ack"
+        remaining = datetime.fromisoformat(told["data"]["expires_at"]) - datetime.now(UTC)
+        assert timedelta(minutes=59) < remaining <= timedelta(hours=1)
+        assert await close_code(idle) == 4401  # the old token has ended for whoever did not refresh it
+        await client.send(json.dumps({"action": "send_message", "ref": 1, "data": draft()}))
+        assert (await frame(client))["data"]["code"] == "not_found"
+    assert (seen[0].sender_name, seen[0].sender_roles) == ("Ann", ("doctor",))
+
+
+@pytest.mark.parametrize(
+    ("make_token", "code"),
+    [
+        (lambda edge: token(edge, "bob"), "forbidden"),
+        (lambda edge: token(edge, "ann", ttl_s=-60), "token_expired"),
+        (lambda edge: "rubbish", "unauthenticated"),
+    ],
+)
+async def test_refused_refresh_changes_nothing(edge: Edge, make_token: Callable[[Edge], str], code: str) -> None:
+    """Another user's token, an old one, no token: an error, and the socket ends with the token it came with."""
+    headers = {"Authorization": f"Bearer {token(edge, 'ann', ttl_s=3)}"}
+    async with connect(f"ws://127.0.0.1:{edge.port}/v1/ws", additional_headers=headers) as client:
+        assert (await frame(client))["action"] == "connected"
+        answer = await asked(client, make_token(edge))
+        assert (answer["action"], answer["data"]["code"]) == ("error", code)
+        await client.send('{"action":"ping","ref":1}')
+        assert (await frame(client))["action"] == "pong"
+        assert await close_code(client) == 4401
+
+
+async def test_admin_socket_needs_an_admins_token_again(edge: Edge) -> None:
+    """A refresh gives no right that the new token does not carry."""
+    headers = {"Authorization": f"Bearer {token(edge, 'root', 'admin')}"}
+    url = f"ws://127.0.0.1:{edge.port}/v1/ws?connection_type=admin"
+    async with connect(url, additional_headers=headers) as client:
+        assert (await frame(client))["action"] == "connected"
+        assert (await asked(client, token(edge, "root", "doctor")))["data"]["code"] == "forbidden"
+        assert (await asked(client, token(edge, "root", "admin")))["action"] == "ack"

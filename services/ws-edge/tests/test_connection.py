@@ -112,6 +112,29 @@ def test_latest_of_a_live_key_replaces_the_unsent_one() -> None:
     assert not bench.connection.closed
 
 
+@pytest.mark.parametrize("limits", [Limits(frames_max=100), Limits(bytes_max=1_000)])
+def test_live_frames_of_many_keys_are_bounded_too(limits: Limits) -> None:
+    """Coalescing bounds what one key costs; 10,000 keys on a stuck socket meet the same limits as everything else."""
+    bench = Bench(limits)
+    bench.wire.paused = True
+    for number in range(10_000):
+        bench.connection.send_live(f"presence:{number}", text(b"online"))
+    assert bench.left == [4408]
+    assert bench.connection._queue == []
+
+
+def test_live_frames_that_grow_in_their_place_are_bounded_too() -> None:
+    """A replaced frame may be larger than the one before it."""
+    bench = Bench(Limits(bytes_max=10_000))
+    bench.wire.paused = True
+    for number in range(10):
+        bench.connection.send_live(f"k{number}", text(b"small"))
+    assert bench.left == []
+    for number in range(10):
+        bench.connection.send_live(f"k{number}", text(b"x" * 2_000))
+    assert bench.left == [4408]
+
+
 def test_burst_beyond_the_limit_does_not_hurt_a_socket_that_takes_it() -> None:
     """The limit is on what the kernel did not take, not on what comes in one turn."""
     bench = Bench(Limits(frames_max=10))

@@ -37,6 +37,7 @@ def test_defaults_are_the_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
         {"edge_id": ""},
         {"send_buffer_bytes_max": 5000},
         {"canary_interval_s": 5},
+        {"liveness_patience_s": 10},
         {"env": "production", "jwt_secret": "x" * 32},
         {"drain_window_s": -1},
     ],

@@ -146,3 +146,25 @@ async def close(client: Client | None, timeout_s: float = 5.0) -> None:
             await client.close()
     except Exception as failed:
         log.info("NATS did not close cleanly", stage=Stage.LIFECYCLE, error=type(failed).__name__)
+
+
+async def abandon(client: Client, timeout_s: float = 2.0) -> None:
+    """End a connection that has proved useless; never raises and hardly ever takes long.
+
+    Nothing is flushed and the server is not asked: `Client.close` waits until TCP has taken what is pending, which on a
+    half-open connection is when the kernel gives up, a quarter of an hour later. Its own reconnecting is ended first,
+    because a cancellation that gets lost there (see `_cancellable`) would leave a second, forgotten connection.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            reconnecting = client._reconnection_task
+            while reconnecting is not None and not reconnecting.done():
+                reconnecting.cancel()
+                await asyncio.wait({reconnecting}, timeout=0.1)
+            client._pending, client._pending_data_size = [], 0
+            writer = getattr(client._transport, "_io_writer", None)
+            if writer is not None:
+                writer.transport.abort()
+            await client.close()
+    except Exception as failed:
+        log.info("abandoned, but not closed cleanly", stage=Stage.LISTENER, error=type(failed).__name__)

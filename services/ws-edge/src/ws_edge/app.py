@@ -51,15 +51,18 @@ class Edge:
         """Where it listens, once `listening` is set."""
         self.listening = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._sockets: Sockets | None = None  # until NATS is there
+        self._bus: Bus | None = None  # until NATS is there
+        self._sockets: Sockets | None = None  # likewise
         self._now = time.monotonic
         self._verify = partial(tokens.verify, settings.jwt_secret.get_secret_value())
         self._canary = Canary(
             edge_id=settings.edge_id,
             interval_s=settings.canary_interval_s,
             deaf_after_s=settings.canary_deaf_after_s,
+            patience_s=settings.liveness_patience_s,
             now=self._now,
             deaf=self._deaf,
+            stuck=self._stuck,
             heard=self._heard,
         )
         self._exposition = Exposition(
@@ -123,13 +126,14 @@ class Edge:
             on_disconnected=self._disconnected,
         )
         try:
+            self._bus = bus
             self._sockets = sockets = self._assemble(bus, tasks)
             self.health.ok("nats")
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(bus.run(), name="outbox")
                 parts.create_task(sockets.subscriptions.run(), name="subscriptions")
                 parts.create_task(sockets.heartbeat.run(), name="heartbeat")
-                parts.create_task(self._canary.run(bus), name="canary")
+                parts.create_task(self._canary.run(bus, partial(self._renew, bus)), name="canary")
         finally:
             await bus.close()
 
@@ -152,14 +156,16 @@ class Edge:
             timeout_s=settings.command_timeout_s,
         )
         turn = TurnEnd(asyncio.get_running_loop().call_soon)
-        return Sockets(settings, figures, self.registry, subscriptions, delivery, commands, turn, self._now)
+        return Sockets(
+            settings, figures, self.registry, subscriptions, delivery, commands, turn, self._now, self._verify
+        )
 
     async def _drain(self) -> None:
         """Sockets first, then what they left behind: answers, close frames, receipts."""
         sockets = self._sockets
         if sockets is None:
             return
-        await drain(self.registry, self.settings.drain_window_s, self._now)
+        await drain(self.registry, self.settings.drain_window_s, self._now, sockets.commands.busy)
         until_s = self._now() + self.settings.close_timeout_s
         # Polled: two counters on the hot path need no event that only a stopping process would wait for.
         while (sockets.open_sockets or sockets.commands.under_way) and self._now() < until_s:  # noqa: ASYNC110
@@ -171,6 +177,9 @@ class Edge:
         self.figures.nats_interruptions += 1
         self._canary.expect_anew()
         self.health.ok("nats")
+        self._resync(reason)
+
+    def _resync(self, reason: str) -> None:
         log.warning("messages may have been missed: clients sync", stage=Stage.LISTENER, reason=reason)
         frame = encode_frame(Opcode.TEXT, frame_bytes(ServerAction.RESYNC, {}))
         for connection in self.registry.all():
@@ -181,15 +190,32 @@ class Edge:
             self.health.missing("nats", reason)
             self.health.missing("canary", "not heard since NATS went away")
 
-    def _heard(self) -> None:
+    async def _renew(self, bus: Bus) -> None:
+        self.figures.nats_renewals += 1
+        self.health.missing("nats", "connecting anew, because the edge did not hear itself")
+        await bus.renew()
+        self.health.ok("nats")
+
+    def _heard(self, after_deafness: bool) -> None:
         was_ready = self.health.ready
         self.health.ok("canary")
+        self.health.alive = True
+        if after_deafness:
+            # Every subscription stands again (`Bus.renew`), so a client that syncs from now on misses nothing.
+            self.figures.nats_interruptions += 1
+            self._resync("deaf")
         if self.health.ready and not was_ready:
             log.info("ready", stage=Stage.LIFECYCLE, edge_id=self.settings.edge_id, port=self.port)
 
     def _deaf(self) -> None:
-        self.health.missing("canary", "the edge does not hear itself through NATS")
-        tell_to_reconnect(self.registry.all(), self.settings.drain_window_s)
+        if not self._stopping.is_set():  # then they have been told already
+            self.health.missing("canary", "the edge does not hear itself through NATS")
+            tell_to_reconnect(self.registry.all(), self.settings.drain_window_s)
+
+    def _stuck(self) -> None:
+        if self.health.alive:
+            self.health.alive = False
+            log.error("new connections to NATS do not help: this process should be restarted", stage=Stage.LISTENER)
 
     # --- HTTP ---
 

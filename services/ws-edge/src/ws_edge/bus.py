@@ -58,6 +58,16 @@ class Interest(Protocol):
     """One subscription, to be handed back to `Bus.unsubscribe`."""
 
 
+class _Standing:
+    """What is subscribed, so that a new connection can subscribe it again."""
+
+    __slots__ = ("queue", "sink", "subject", "subscription")
+
+    def __init__(self, subject: str, queue: str, sink: _Sink) -> None:
+        self.subject, self.queue, self.sink = subject, queue, sink
+        self.subscription: Subscription | None = None
+
+
 class _Sink:
     """Quacks like the future that nats-py completes with a message."""
 
@@ -81,8 +91,13 @@ class _Sink:
 class Bus:
     """A connection to NATS as the edge needs it; made by `connect`."""
 
-    def __init__(self, client: Client, echo_subject: str, outbox_max: int) -> None:
+    def __init__(
+        self, client: Client, connect_anew: Callable[[], Awaitable[Client]], echo_subject: str, outbox_max: int
+    ) -> None:
         self._client = client
+        self._connect_anew = connect_anew
+        self._renewing = False
+        self._standing: dict[_Standing, None] = {}  # in the order of subscribing
         self._echo_subject = echo_subject
         self._echo_number = 0
         self._echo_heard: asyncio.Future[None] | None = None
@@ -92,21 +107,57 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection now."""
-        return bool(self._client.is_connected)
+        """Whether there is a connection now, as far as this side can tell."""
+        return bool(self._client.is_connected) and not self._renewing
 
     async def subscribe(self, subject: str, queue: str, on_message: OnMessage) -> Interest:
         """Take messages of `subject`; the server knows after the next `flush`."""
-        sink = cast("asyncio.Future[Any]", _Sink(on_message))
-        return await self._client.subscribe(subject, queue=queue, future=sink)
+        standing = _Standing(subject, queue, _Sink(on_message))
+        self._standing[standing] = None
+        if not self._renewing:
+            await self._subscribe(standing)
+        return standing
 
     async def unsubscribe(self, interest: Interest) -> None:
         """Take no more; also when there is no connection."""
+        standing = cast("_Standing", interest)
+        self._standing.pop(standing, None)
+        await self._unsubscribe(standing)
+
+    async def _subscribe(self, standing: _Standing) -> None:
+        sink = cast("asyncio.Future[Any]", standing.sink)
+        standing.subscription = await self._client.subscribe(standing.subject, queue=standing.queue, future=sink)
+
+    async def _unsubscribe(self, standing: _Standing) -> None:
+        subscription, standing.subscription = standing.subscription, None
+        if subscription is None:
+            return
         try:
-            await cast("Subscription", interest).unsubscribe()
+            await subscription.unsubscribe()
         except nats.errors.Error as failed:
             # Without a connection there is nothing to take back: a reconnect repeats only what still stands.
             log.debug("not unsubscribed", stage=Stage.LISTENER, error=type(failed).__name__)
+
+    async def renew(self) -> None:
+        """Give this connection up, make another one, after as long as it takes, and subscribe everything there.
+
+        Not nats-py's `force_reconnect`: that does nothing while it believes to be reconnecting, whether the task that
+        should do it lives or not, and it waits for the old connection to take what is pending, which one that is
+        half-open never does.
+
+        The echo comes last, so whoever hears it knows that all other subscriptions stand. Whatever is raised, the
+        next call begins afresh.
+        """
+        self._renewing = True
+        await bus.abandon(self._client)
+        self._client = await self._connect_anew()
+        self._renewing = False  # what is subscribed from here on goes to the new one by itself
+        for standing in sorted(self._standing, key=lambda standing: standing.subject == self._echo_subject):
+            standing.subscription = None
+            await self._subscribe(standing)
+            if standing not in self._standing:  # given back meanwhile
+                await self._unsubscribe(standing)
+        self._wake.set()
 
     async def flush(self) -> None:
         """Return when the server has seen everything so far, because a message behind it has come back; `BusError`.
@@ -162,7 +213,7 @@ class Bus:
             await self._publish_outbox()
 
     async def _publish_outbox(self) -> None:
-        while self._outbox:
+        while self._outbox and not self._renewing:
             subject, payload = self._outbox.popleft()
             try:
                 await self._client.publish(subject, payload)
@@ -190,5 +241,8 @@ async def connect(
 
     What comes back on `echo_subject` must be handed to `on_echo`.
     """
-    client = await bus.connect(settings, service=name, on_interrupted=on_interrupted, on_disconnected=on_disconnected)
-    return Bus(client, echo_subject, outbox_max)
+
+    async def connect_anew() -> Client:
+        return await bus.connect(settings, service=name, on_interrupted=on_interrupted, on_disconnected=on_disconnected)
+
+    return Bus(await connect_anew(), connect_anew, echo_subject, outbox_max)

@@ -54,6 +54,10 @@ class Commands:
         """Sockets with a command that is not answered."""
         return len(self._waiting)
 
+    def busy(self, connection: Connection) -> bool:
+        """Whether this socket has a command that is not answered."""
+        return connection.id in self._waiting
+
     def take(self, connection: Connection, principal: Principal, command: ForwardCommand) -> SendFrame | None:
         """Do `command` after those that this socket sent before; returns the refusal if too many wait."""
         waiting = self._waiting.get(connection.id)

@@ -183,9 +183,7 @@ class Connection:
             return
         self._queue.append(frame)
         self._queued_bytes += len(frame)
-        limits = self._around.limits
-        if len(self._queue) > limits.frames_max or self._queued_bytes > limits.bytes_max or self._wire.paused:
-            self._relieve()
+        self._judge()
         self._touch()
 
     def send_durable(self, stream: str, seq: int, frame: bytes, awaiting: Awaiting | None) -> bool:
@@ -225,6 +223,7 @@ class Connection:
         if place is not None:
             self._queued_bytes += len(frame) - len(self._queue[place])
             self._queue[place] = frame
+            self._judge()
             return
         latest[key] = len(self._queue)
         self.send(frame)
@@ -271,8 +270,13 @@ class Connection:
             self._dirty = True
             self._around.turn.add(self)
 
+    def _judge(self) -> None:
+        """Over a limit, or on a socket that takes nothing: write if it can be written, else close the socket."""
+        limits = self._around.limits
+        if len(self._queue) > limits.frames_max or self._queued_bytes > limits.bytes_max or self._wire.paused:
+            self._relieve()
+
     def _relieve(self) -> None:
-        """Over a limit, or on a socket that takes nothing: write if it can be written, else judge the socket."""
         if not self._wire.paused and not self._held:
             self.flush()
         limits = self._around.limits

@@ -17,8 +17,8 @@ log = logger()
 
 RECONNECTS_PER_S = 200
 """As many clients coming back at once as the other edges and chat-api's sync take without noticing."""
-RECEIPT_GRACE_S = 1.0
-"""How long a socket may stay beyond its moment for a pong that proves deliveries."""
+GRACE_S = 1.0
+"""How long a socket may stay beyond its moment for a pong that proves deliveries, or for the answer to a command."""
 STEP_S = 0.05
 
 
@@ -27,22 +27,34 @@ def window_s(sockets: int, longest_s: float) -> float:
     return min(longest_s, sockets / RECONNECTS_PER_S)
 
 
-def tell_to_reconnect(
-    connections: Sequence[Connection], longest_s: float, uniform: Callable[[float, float], float] = random.uniform
-) -> list[tuple[float, Connection]]:
+def spread(sockets: int, window: float, uniform: Callable[[float, float], float] = random.uniform) -> list[float]:
+    """A moment for each socket, ascending: each has an equal share of the window to itself, and any place in its share.
+
+    Moments that are only random crowd: of 1,000 in 10 s, some second has 130. So many edges stopping one after the
+    other, or at once, never send more than their sockets divided by the window.
+    """
+    share_s = window / sockets if sockets else 0.0
+    return [share_s * (place + uniform(0.0, 1.0)) for place in range(sockets)]
+
+
+def tell_to_reconnect(connections: Sequence[Connection], longest_s: float) -> list[tuple[float, Connection]]:
     """Send each socket `reconnect` with its own moment; returns (seconds from now, socket), soonest first."""
-    window = window_s(len(connections), longest_s)
-    moments = []
-    for connection in connections:
-        after_s = uniform(0.0, window)
+    # Shuffled: one user's sockets, or those that came together, have nothing in common on their way back.
+    shuffled = random.sample(connections, len(connections))
+    moments = list(zip(spread(len(shuffled), window_s(len(shuffled), longest_s)), shuffled, strict=True))
+    for after_s, connection in moments:
         frame = frame_bytes(ServerAction.RECONNECT, {"after_ms": int(after_s * 1000)})
         connection.send(encode_frame(Opcode.TEXT, frame))
-        moments.append((after_s, connection))
-    return sorted(moments, key=lambda moment: moment[0])
+    return moments
 
 
-async def drain(registry: Registry, longest_s: float, now: Callable[[], float]) -> None:
-    """Empty the edge: sockets are told, then closed with 1012 each at its own moment, receipts first."""
+async def drain(
+    registry: Registry, longest_s: float, now: Callable[[], float], busy: Callable[[Connection], bool]
+) -> None:
+    """Empty the edge: sockets are told, then closed with 1012 each at its own moment, receipts first.
+
+    `busy` says whether a socket waits for the answer to a command; it may stay a little longer, too.
+    """
     started_s = now()
     moments = tell_to_reconnect(registry.all(), longest_s)
     log.info("draining", stage=Stage.LIFECYCLE, connections=len(moments), window_s=window_s(len(moments), longest_s))
@@ -51,7 +63,7 @@ async def drain(registry: Registry, longest_s: float, now: Callable[[], float]) 
         elapsed_s = now() - started_s
         later = []
         for after_s, connection in moments:
-            patience_s = RECEIPT_GRACE_S if connection.owes_receipts else 0.0
+            patience_s = GRACE_S if connection.owes_receipts or busy(connection) else 0.0
             if elapsed_s >= after_s + patience_s:
                 connection.close(CloseCode.DRAINING, "this server stops: reconnect")
             elif not connection.closed:

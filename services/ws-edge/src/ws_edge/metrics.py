@@ -38,6 +38,7 @@ class Name(StrEnum):
     RECEIPT_SECONDS = "natter_edge_receipt_seconds"
     CANARY_AGE = "natter_edge_canary_age_seconds"
     NATS_INTERRUPTIONS = "natter_edge_nats_interruptions"
+    NATS_RENEWALS = "natter_edge_nats_renewals"
 
 
 class Figures:
@@ -55,6 +56,7 @@ class Figures:
         self.opened = 0
         self.slow_closes = 0
         self.nats_interruptions = 0
+        self.nats_renewals = 0
         self.commands: Counter[str] = Counter()
         self.closes: Counter[int] = Counter()
         self.receipt_seconds = Histogram()
@@ -120,6 +122,11 @@ class Exposition:
             (Name.OPENED, "Sockets admitted", figures.opened),
             (Name.SLOW_CLOSES, "Sockets closed because they did not read", figures.slow_closes),
             (Name.NATS_INTERRUPTIONS, "Times that messages may have been missed", figures.nats_interruptions),
+            (
+                Name.NATS_RENEWALS,
+                "Connections to NATS replaced because of deafness",
+                figures.nats_renewals,
+            ),
         ):
             yield CounterMetricFamily(name, help_text, value=count)
         yield _labelled_counter(Name.CLOSES, "Sockets closed, by close code", "code", figures.closes)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from contracts.codes import CloseCode
 from contracts.frames import Connected, ConnectionType, ServerAction, ServerLimits, frame_bytes
 from contracts.ids import new_id
 from kit.logs import Stage, logger
-from kit.tokens import LEEWAY_S
+from kit.tokens import LEEWAY_S, Principal
 from ws_edge.commands import Commands
 from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.delivery import Delivery
@@ -18,6 +19,7 @@ from ws_edge.heartbeat import Heartbeat
 from ws_edge.metrics import Figures
 from ws_edge.registry import Registry
 from ws_edge.rfc6455 import Opcode, encode_frame
+from ws_edge.session import refresh
 from ws_edge.session.handshake import Admitted
 from ws_edge.session.live import (
     FEATURES,
@@ -25,6 +27,7 @@ from ws_edge.session.live import (
     Effect,
     ForwardCommand,
     FrameBudget,
+    RefreshWith,
     SendFrame,
     on_binary,
     on_text,
@@ -51,13 +54,16 @@ class Sockets:
         commands: Commands,
         turn: TurnEnd,
         now: Now,
+        verify: Callable[[str], Principal],
     ) -> None:
+        """`verify` turns a token into a principal or raises `kit.tokens.TokenError`."""
         self.settings = settings
         self.figures = figures
         self.registry = registry
         self.subscriptions = subscriptions
         self.commands = commands
         self.now = now
+        self.verify = verify
         self.open_sockets = 0
         limits = limits_of(settings)
         self.heartbeat = Heartbeat(limits.heartbeat_interval_s, limits.connection_timeout_s, now)
@@ -95,6 +101,13 @@ def limits_of(settings: EdgeSettings) -> Limits:
         close_timeout_s=settings.close_timeout_s,
         slow_close_grace_s=settings.slow_close_grace_s,
     )
+
+
+def expires_at_s(principal: Principal, now_s: float) -> float:
+    """When a token ends, on the clock of `now_s`."""
+    remaining_s = principal.expires_at - time.time()
+    # A token that was taken only because clocks differ gets the same leeway here.
+    return now_s + (remaining_s if remaining_s > 0 else remaining_s + LEEWAY_S)
 
 
 class TurnedAway:
@@ -139,10 +152,6 @@ class Peer:
     def opened(self, socket: Socket) -> None:
         """Enter the registry at once, but say `connected` only when NATS sends this user's messages here."""
         sockets, principal = self._sockets, self._admitted.principal
-        now_s = sockets.now()
-        remaining_s = principal.expires_at - time.time()
-        # A token that was taken only because clocks differ gets the same leeway here.
-        remaining_s = remaining_s if remaining_s > 0 else remaining_s + LEEWAY_S
         connection = self._connection = Connection(
             sockets.around,
             socket,
@@ -151,7 +160,7 @@ class Peer:
             device_type=self._admitted.device_type,
             confirms=self._admitted.connection_type is ConnectionType.CHAT,
             device_id=self._admitted.device_id,
-            expires_at_s=now_s + remaining_s,
+            expires_at_s=expires_at_s(principal, sockets.now()),
         )
         sockets.open_sockets += 1
         sockets.figures.opened += 1
@@ -214,6 +223,19 @@ class Peer:
                 refusal = self._sockets.commands.take(connection, self._admitted.principal, effect)
                 if refusal is not None:
                     self._carry_out(refusal)
+            case RefreshWith():
+                self._refresh(effect)
+
+    def _refresh(self, frame: RefreshWith) -> None:
+        """A new token in the old one's place, without a gap in between; commands that wait keep the old one's roles."""
+        sockets, connection = self._sockets, self._connection
+        decision = refresh.decide(self._admitted, frame, verify=sockets.verify)
+        if isinstance(decision, SendFrame):
+            self._carry_out(decision)
+            return
+        self._admitted = replace(self._admitted, principal=decision.principal)
+        connection.expires_at_s = expires_at_s(decision.principal, sockets.now())
+        self._carry_out(decision.answer)
 
     def pong(self, payload: bytes) -> None:
         """A sign of life, and perhaps a proof of deliveries."""

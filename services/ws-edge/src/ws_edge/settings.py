@@ -79,7 +79,9 @@ class EdgeSettings(ServiceSettings):
     canary_interval_s: float = Field(default=2.0, gt=0)
     """How often the edge publishes to itself through NATS."""
     canary_deaf_after_s: float = Field(default=6.0, gt=0)
-    """Not having heard itself for so long, the edge is deaf: not ready, and sockets are sent elsewhere."""
+    """Not having heard itself for so long, the edge is deaf: not ready, sockets sent elsewhere, a new connection."""
+    liveness_patience_s: float = Field(default=60.0, gt=0)
+    """Deaf for so long on connections to NATS that seem to stand, the process says that it should be restarted."""
     drain_window_s: float = Field(default=10.0, ge=0)
     """Time over which a stopping edge spreads its sockets' reconnects."""
 
@@ -96,6 +98,8 @@ class EdgeSettings(ServiceSettings):
             raise ValueError("NATTER_SEND_BUFFER_BYTES_MAX must hold at least one frame (NATTER_FRAME_BYTES_MAX)")
         if self.canary_deaf_after_s < 2 * self.canary_interval_s:
             raise ValueError("NATTER_CANARY_DEAF_AFTER_S must be at least two canary intervals: one may be late")
+        if self.liveness_patience_s < 2 * self.canary_deaf_after_s:
+            raise ValueError("NATTER_LIVENESS_PATIENCE_S must be at least two NATTER_CANARY_DEAF_AFTER_S")
         if self.env == "production" and "*" in self.origins:
             raise ValueError("NATTER_ALLOWED_ORIGINS must name the allowed origins in production, * is for development")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from pydantic import ValidationError
@@ -14,12 +14,13 @@ from contracts.frames import (
     REF_CHARS_MAX,
     ClientAction,
     FrameError,
+    RefreshToken,
     SendMessage,
     ServerAction,
     frame_bytes,
 )
 
-FEATURES = ("messaging",)
+FEATURES = ("messaging", "token_refresh")
 """What this version of the edge can do, as `connected.features` says it."""
 
 Ref: TypeAlias = str | int | None
@@ -50,7 +51,15 @@ class ForwardCommand:
     ref: Ref
 
 
-Effect: TypeAlias = SendFrame | CloseSocket | ForwardCommand
+@dataclass(frozen=True, slots=True)
+class RefreshWith:
+    """Go on with this token, if it is good; the answer goes to the client under `ref`."""
+
+    token: str = field(repr=False)
+    ref: Ref
+
+
+Effect: TypeAlias = SendFrame | CloseSocket | ForwardCommand | RefreshWith
 
 
 class FrameBudget:
@@ -125,6 +134,11 @@ def _act(action: str, data: Mapping[str, Any], ref: Ref) -> Effect:
         case ClientAction.SEND_MESSAGE:
             try:
                 return ForwardCommand(SendMessage.model_validate(data), ref)
+            except ValidationError as invalid:
+                return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
+        case ClientAction.REFRESH_TOKEN:
+            try:
+                return RefreshWith(RefreshToken.model_validate(data).token, ref)
             except ValidationError as invalid:
                 return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
         case _ if action in set(ClientAction):
