@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from chat_api.http import auth, conversations, errors, health, messages, users
+from chat_api.http import auth, conversations, errors, health, messages, sync, users
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
 from contracts.problems import Problem
@@ -21,7 +21,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Natter", version="1", description=DESCRIPTION, redoc_url=None)
     app.state.context = context
     api = APIRouter(prefix="/v1")
-    for router in (auth.router, users.router, conversations.router, messages.router, messages.seed_router):
+    for router in (auth.router, users.router, conversations.router, messages.router, messages.seed_router, sync.router):
         api.include_router(router)
     app.include_router(api)
     # Host applications call the send path as they did before, without a version in front.

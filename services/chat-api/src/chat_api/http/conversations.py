@@ -100,7 +100,7 @@ async def list_mine(
         found = await queries.conversation_list(connection, principal.user_id, limit=limit + 1, before=before)
     page, more = found[:limit], len(found) > limit
     return ConversationPage(
-        conversations=[_out(summary) for summary in page],
+        conversations=[conversation_out(summary) for summary in page],
         next_cursor=_cursor(page[-1]) if more else None,
     )
 
@@ -193,7 +193,7 @@ async def _one(conversation_id: str, principal: Principal, context: Context) -> 
         if summary is None or (summary.read_seq is None and not principal.acts_for_others):
             raise NotFound
         people = await queries.participants(connection, conversation_id, PARTICIPANTS_MAX)
-    out = _out(summary)
+    out = conversation_out(summary)
     out.participants = [
         ParticipantOut(user_id=one.user_id, name=one.name, joined_at=one.joined_at, read_seq=one.read_seq)
         for one in people
@@ -201,7 +201,8 @@ async def _one(conversation_id: str, principal: Principal, context: Context) -> 
     return out
 
 
-def _out(summary: ConversationSummary) -> ConversationOut:
+def conversation_out(summary: ConversationSummary) -> ConversationOut:
+    """A summary as it stands in a list."""
     return ConversationOut(
         id=summary.conversation_id,
         title=summary.title,

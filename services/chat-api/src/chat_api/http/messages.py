@@ -15,7 +15,7 @@ from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor, require_privile
 from chat_api.http.context import Context, ContextDep, IdempotencyKey
 from chat_api.http.conversations import ConversationId
 from chat_api.http.errors import ApiError, problem_responses
-from chat_api.http.schemas import ChatSendBody, ChatSent, EditBody, EventPage, MessagePage, SendBody
+from chat_api.http.schemas import ChatSendBody, ChatSent, EditBody, EventPage, MessagePage, SendBody, public_event
 from chat_api.store import queries
 from chat_api.store.database import translated
 from chat_api.store.queries import Window
@@ -187,17 +187,8 @@ async def events(
         last_seq = await _readable(connection, conversation_id, principal, window)
         stream = str(ConversationStream(conversation_id))
         found = await queries.event_page(connection, stream, window)
-    page = EventPage(
-        events=[_public(event.model_dump(mode="json", exclude_none=True)) for event in found], last_seq=last_seq
-    )
+    page = EventPage(events=[public_event(event) for event in found], last_seq=last_seq)
     return Response(encode(page), media_type="application/json")
-
-
-def _public(event: dict[str, object]) -> dict[str, object]:
-    data = event["data"]
-    assert isinstance(data, dict)
-    data.pop("exclude_user_ids", None)
-    return event
 
 
 async def _readable(connection: AsyncConnection, conversation_id: str, principal: Principal, window: Window) -> int:

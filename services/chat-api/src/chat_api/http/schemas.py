@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from contracts.envelope import Envelope
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata
 from contracts.times import Instant
@@ -163,6 +164,28 @@ class EventPage(BaseModel):
 
     events: list[dict[str, Any]]
     last_seq: int
+
+
+def public_event(event: Envelope) -> dict[str, Any]:
+    """An event as its readers get it: whom a host application left out is nobody else's business."""
+    told = event.model_dump(mode="json", exclude_none=True)
+    told["data"].pop("exclude_user_ids", None)
+    return told
+
+
+class SyncOut(BaseModel):
+    """One page of a sync; ask again with `next_cursor` while `has_more`, and later for what has happened since.
+
+    Without a cursor, or with one that is of no use any more (`reset`), the pages are a snapshot: `conversations`, and
+    where the user's own stream stood when its first page was made. Otherwise they are increments: `events`.
+    """
+
+    events: list[dict[str, Any]] = Field(default_factory=list)
+    conversations: list[ConversationOut] | None = None
+    user_seq: int | None = None
+    next_cursor: str
+    has_more: bool
+    reset: bool = False
 
 
 class EditBody(Body):

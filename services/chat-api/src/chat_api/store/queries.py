@@ -79,7 +79,7 @@ SELECT p.user_id, u.name, p.joined_at, p.read_seq, p.joined_seq FROM participant
 WHERE p.conversation_id = :id AND p.is_active ORDER BY p.joined_seq, p.user_id LIMIT :limit
 """)
 
-_SUMMARY_COLUMNS = """
+SUMMARY_COLUMNS = """
     c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.last_seq, c.created_at,
     c.last_activity_at, p.read_seq,
     (SELECT count(*) FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq > coalesce(p.read_seq, 0)
@@ -88,7 +88,7 @@ _SUMMARY_COLUMNS = """
         AS last_message_id"""
 
 _LIST = text(f"""
-SELECT {_SUMMARY_COLUMNS}
+SELECT {SUMMARY_COLUMNS}
 FROM participants p JOIN conversations c USING (conversation_id)
 WHERE p.user_id = :user_id AND p.is_active
   AND (CAST(:at AS timestamptz) IS NULL OR (c.last_activity_at, c.conversation_id) < (:at, CAST(:id AS uuid)))
@@ -96,7 +96,7 @@ ORDER BY c.last_activity_at DESC, c.conversation_id DESC LIMIT :limit
 """)  # noqa: S608
 
 _ONE = text(f"""
-SELECT {_SUMMARY_COLUMNS}
+SELECT {SUMMARY_COLUMNS}
 FROM conversations c LEFT JOIN participants p
      ON p.conversation_id = c.conversation_id AND p.user_id = :user_id AND p.is_active
 WHERE c.conversation_id = :id
@@ -113,15 +113,15 @@ WHERE conversation_id = :id AND seq < :seq ORDER BY seq DESC LIMIT :limit
 """),  # noqa: S608
 }
 
-_EVENT_COLUMNS = """position, event_id, stream, seq, type, version, CAST(data AS text) AS data,
+EVENT_COLUMNS = """position, event_id, stream, seq, type, version, CAST(data AS text) AS data,
     CAST(metadata AS text) AS metadata, recorded_at, CAST(txid AS text) AS txid_text"""
 
 _EVENT_PAGE = {
     "after": text(
-        f"SELECT {_EVENT_COLUMNS} FROM events WHERE stream = :stream AND seq > :seq ORDER BY seq LIMIT :limit"  # noqa: S608
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE stream = :stream AND seq > :seq ORDER BY seq LIMIT :limit"  # noqa: S608
     ),
     "before": text(
-        f"SELECT {_EVENT_COLUMNS} FROM events WHERE stream = :stream AND seq < :seq ORDER BY seq DESC LIMIT :limit"  # noqa: S608
+        f"SELECT {EVENT_COLUMNS} FROM events WHERE stream = :stream AND seq < :seq ORDER BY seq DESC LIMIT :limit"  # noqa: S608
     ),
 }
 
@@ -271,7 +271,7 @@ async def conversation_list(
     rows = (
         await connection.execute(_LIST, {"user_id": user_id, "at": at, "id": conversation_id, "limit": limit})
     ).all()
-    return await _summaries(connection, rows)
+    return await summaries(connection, rows)
 
 
 async def conversation_summary(
@@ -279,10 +279,11 @@ async def conversation_summary(
 ) -> ConversationSummary | None:
     """One conversation as `user_id` sees it; `read_seq` is None if that user takes no part."""
     rows = (await connection.execute(_ONE, {"id": conversation_id, "user_id": user_id})).all()
-    return (await _summaries(connection, rows))[0] if rows else None
+    return (await summaries(connection, rows))[0] if rows else None
 
 
-async def _summaries(connection: AsyncConnection, rows: Sequence[Any]) -> list[ConversationSummary]:
+async def summaries(connection: AsyncConnection, rows: Sequence[Any]) -> list[ConversationSummary]:
+    """Rows of `SUMMARY_COLUMNS` with the last messages that they name."""
     last = await messages_by_id(connection, [str(row.last_message_id) for row in rows if row.last_message_id])
     return [
         ConversationSummary(
