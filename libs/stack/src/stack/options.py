@@ -104,7 +104,7 @@ class StackOptions:
         if self.edges and not self.nats:
             raise ValueError("ws-edge needs nats")
         if self.serves != 1 and not self.split_chat_api:
-            raise StackError("several HTTP processes need split_chat_api")
+            raise ValueError("several HTTP processes need split_chat_api")
         if self.fanouts != 1 and not self.split_chat_api:
             raise ValueError("several fan-outs need split_chat_api")
         for service, server in self.links:
