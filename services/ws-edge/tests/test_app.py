@@ -640,8 +640,18 @@ async def test_cancelled_listener_is_noticed_and_replaced(nats_server: NatsServe
         async with joined(edge, "eve") as eve:  # a newcomer's interest goes to the new connection
             await fan_out.durable("eve", 1, ticket=2001)
             assert (await frame(eve))["seq"] == 1
+        # The server may keep the old connection's subscriptions for minutes: they must take nothing away.
+        await fan_out.client.subscribe(subjects.user("ann"), queue="edge-1", cb=_dropped)
+        await flushed(fan_out.client)
+        for seq in range(51, 101):
+            await fan_out.durable("ann", seq)
+        assert [(await frame(ann))["seq"] for _ in range(50)] == list(range(51, 101))
         await bob.close()  # and an old one's is taken back there
         await nobody_listens(fan_out.client, subjects.user("bob"))
+
+
+async def _dropped(_message: Msg) -> None:
+    return None
 
 
 async def nobody_listens(client: Client, subject: str) -> None:

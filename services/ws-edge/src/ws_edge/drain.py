@@ -30,7 +30,7 @@ def window_s(sockets: int, longest_s: float) -> float:
 def spread(sockets: int, window: float, uniform: Callable[[float, float], float] = random.uniform) -> list[float]:
     """A moment for each socket, ascending: each has an equal share of the window to itself, and any place in its share.
 
-    Moments that are only random crowd: of 1,000 in 10 s, some second has 130. So many edges stopping one after the
+    Moments that are only random crowd: of 1,000 in 10 s, some second has 120. So many edges stopping one after the
     other, or at once, never send more than their sockets divided by the window.
     """
     share_s = window / sockets if sockets else 0.0
