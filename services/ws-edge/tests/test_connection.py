@@ -144,6 +144,23 @@ def test_burst_beyond_the_limit_does_not_hurt_a_socket_that_takes_it() -> None:
     assert [payload for _, payload in bench.wire.frames()] == [b"%d" % number for number in range(100)]
 
 
+def test_much_that_waited_leaves_in_pieces_and_in_order() -> None:
+    """What a stuck socket holds back is never joined as a whole."""
+    bench = Bench(Limits(bytes_max=10_000_000))
+    bench.wire.paused = True
+    for seq in range(1, 101):
+        bench.connection.send_durable("s", seq, text(b"%d " % seq + b"x" * 50_000), Awaiting("r", 0))
+    bench.wire.paused = False
+    bench.connection.resume()
+    assert max(map(len, bench.wire.writes)) < 400_000
+    *frames, ping = bench.wire.frames()
+    assert [int(payload.split()[0]) for _, payload in frames] == list(range(1, 101))
+    assert ping[0] == PING
+    bench.connection.send(text(b"more"))
+    bench.turn()
+    assert bench.wire.frames() == [(1, b"more")]
+
+
 @pytest.mark.parametrize("limits", [Limits(frames_max=10), Limits(bytes_max=100)])
 def test_stuck_socket_is_closed_4408_and_forgets_everything(limits: Limits) -> None:
     """Frames or bytes: whichever limit comes first."""

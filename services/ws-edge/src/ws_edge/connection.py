@@ -23,6 +23,10 @@ from ws_edge.seen import Seen
 log = logger()
 
 
+PIECE_BYTES = 256 * 1024
+"""As much is joined into one write; bursts to a socket that reads are far below it."""
+
+
 class Wire(Protocol):
     """What a connection writes to; `ws_edge.transport` implements it on TCP, `ws_edge.testing` in memory."""
 
@@ -259,11 +263,25 @@ class Connection:
         if not queue:
             return
         self._around.figures.frames_out += len(queue)
-        data = queue[0] if len(queue) == 1 else b"".join(queue)
-        queue.clear()
+        much = self._queued_bytes > PIECE_BYTES
         self._queued_bytes = 0
         self._latest = None
+        if much:
+            self._write_in_pieces(queue)
+            return
+        data = queue[0] if len(queue) == 1 else b"".join(queue)
+        queue.clear()
         self._wire.write(data)
+
+    def _write_in_pieces(self, queue: list[bytes]) -> None:
+        """What waited for a stuck socket, freed as it is joined: all at once it would be in memory twice."""
+        queue.reverse()
+        while queue:
+            piece, size = [], 0
+            while queue and size < PIECE_BYTES:
+                piece.append(queue.pop())
+                size += len(piece[-1])
+            self._wire.write(b"".join(piece))
 
     def _touch(self) -> None:
         if not self._dirty and not self.closed:
