@@ -19,8 +19,6 @@ class Shown:
     type: str
     content: str | None
     """A message's text, which is unique in the run; None for any other event."""
-    live: bool
-    """It came as a frame, and not by a sync or a repair."""
 
 
 @dataclass(slots=True)
@@ -30,6 +28,8 @@ class DeviceSeen:
     name: str
     user_id: str
     shown: list[Shown] = field(default_factory=list)
+    frames: dict[tuple[str, int], float] = field(default_factory=dict)
+    """When the first frame of which event (stream, seq) came, shown or not: what came by frame was confirmed."""
     complete_since: float | None = None
     """From then on nothing may be missing: its first sync had ended. None: it has not got that far."""
     present_at_end: bool = False

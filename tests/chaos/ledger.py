@@ -2,10 +2,11 @@
 
 With M a message, U a member other than its sender at M's place in the conversation:
 
-- *missing push*: no device of U showed M before the end of the run, and the ledger has no push of M to U that was sent.
+- *missing push*: no device of U got M before the end of the run, neither by frame nor by sync, and the ledger has no push
+  of M to U that was sent.
 - *wrong push*: the ledger has one, although U is M's sender or no member; or although some device of U held one and the
-  same live socket from one second before M was recorded until the push was decided, and had shown M, from a frame,
-  longer ago than the receipt timeout and a second. Inside that time nobody can know: the receipt may be on its way.
+  same live socket from one second before M was recorded until the push was decided, and had got M's frame longer ago
+  than the receipt timeout and a second. Inside that time nobody can know: the receipt may be on its way.
 - *second push*: two rows for M and U; or the provider was given M for U twice, unless the notifier was killed or cut
   from its table in this run: whoever dies between a push and its record pushes once more, under the same id.
 
@@ -55,10 +56,9 @@ def missing(evidence: Evidence, record: Record | None = None) -> list[tuple[Reco
     """Return the messages and users for which a push is due and not sent."""
     record = record or Record(evidence.record)
     reached = {
-        (device.user_id, shown.content)
+        (device.user_id, stream, seq)
         for device in evidence.devices
-        for shown in device.shown
-        if shown.content is not None
+        for stream, seq in (*device.frames, *((shown.stream, shown.seq) for shown in device.shown))
     }
     pushed = {(push.event_id, push.user_id) for push in evidence.pushes if push.state == _SENT}
     return [
@@ -67,7 +67,7 @@ def missing(evidence: Evidence, record: Record | None = None) -> list[tuple[Reco
         for user_id in record.members[row.stream]
         if user_id != row.data["sender_id"]
         and record.takes_part(user_id, row.stream, row.seq)
-        and (user_id, row.content) not in reached
+        and (user_id, row.stream, row.seq) not in reached
         and (row.event_id, user_id) not in pushed
     ]
 
@@ -84,12 +84,12 @@ def _why_not(
     if push.reason == _IMPORTANT and row.data.get("is_important"):
         return ""
     for device in devices:
-        shown = next((one for one in device.shown if one.content == row.content and one.live), None)
-        if shown is None or shown.at >= push.decided_at - ack_timeout_s - SLACK_S:
+        got_at = device.frames.get((row.stream, row.seq))
+        if got_at is None or got_at >= push.decided_at - ack_timeout_s - SLACK_S:
             continue
         since = row.at - CONNECTED_BEFORE_S
         away = any(begin < push.decided_at and end > since for begin, end in device.away)
         if not away and any(begin <= since and end >= push.decided_at for begin, end in device.sockets):
-            waited = push.decided_at - shown.at
-            return f"{device.name} had shown it {waited:.2f} s before that was decided, and never lost its socket"
+            waited = push.decided_at - got_at
+            return f"{device.name} had its frame {waited:.2f} s before that was decided, and never lost its socket"
     return ""

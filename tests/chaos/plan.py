@@ -31,6 +31,8 @@ class Away(Enum):
     """Its network is gone and nobody was told: a phone in a lift."""
     CLOSED = "closed"
     """The application is closed, and later opened again without a memory."""
+    RESTARTED = "restarted"
+    """The application is closed, and later opened again where it left off."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,9 @@ def event(seq: int, kind: str, **data: object) -> Recorded:
     return Recorded(f"e{seq}", CHAT, seq, kind, T0 + seq, data)
 
 
-def shown(row: Recorded, *, late_s: float = 0.1, live: bool = True) -> Shown:
+def shown(row: Recorded, *, late_s: float = 0.1) -> Shown:
     """An event as a device shows it."""
-    return Shown(row.at + late_s, row.stream, row.seq, row.type, row.content, live)
+    return Shown(row.at + late_s, row.stream, row.seq, row.type, row.content)
 
 
 def pushed(row: Recorded, user_id: str, *, late_s: float = 2.1, reason: str = "no_connection") -> PushRow:
@@ -58,6 +58,7 @@ def device(name: str, user_id: str, **fields: object) -> DeviceSeen:
         name,
         user_id,
         shown=[shown(row) for row in MESSAGES],
+        frames={(row.stream, row.seq): row.at + 0.1 for row in MESSAGES},
         complete_since=T0 + 1.5,
         present_at_end=True,
         caught_up=True,
@@ -284,12 +285,21 @@ def test_pushes_that_nobody_could_know_to_be_needless() -> None:
     synced = clean()
     synced = replace(synced, pushes=[*synced.pushes, pushed(first, "ben", late_s=timeout)])
     for one in synced.devices[1:]:
-        one.shown[0] = replace(one.shown[0], live=False)
+        del one.frames[CHAT, first.seq]
     assert check(synced).clean
     important = clean()
     rows = [CREATED, message(2, important=True), *MESSAGES[1:]]
     extra = pushed(first, "ben", late_s=timeout, reason="important_mobile")
     assert check(replace(important, record=rows, pushes=[*important.pushes, extra])).clean
+
+
+def test_a_frame_of_history_is_a_delivery() -> None:
+    """A frame that came when the device knew the message from its first sync was confirmed: no push is due."""
+    evidence = clean()
+    evidence = replace(evidence, pushes=evidence.pushes[1:])
+    first = MESSAGES[0]
+    carls = device("carl-1", "carl", shown=[], frames={(CHAT, first.seq): first.at + 3}, complete_since=T0 + 50)
+    assert check(replace(evidence, devices=[*evidence.devices, carls])).clean
 
 
 def test_a_killed_notifier_may_repeat_itself() -> None:
@@ -331,7 +341,7 @@ def test_time_to_heal() -> None:
     """From the heal until the last device present has what was recorded before; who is away itself does not count."""
     evidence = replace(clean(), heals=[Heal("kill edge", T0 + 4.5)])
     assert check(evidence).heal_s == [("kill edge", 0.0)]
-    ben(evidence).shown[2] = replace(ben(evidence).shown[2], at=T0 + 7.5, live=False)  # seq 4, recorded at 4
+    ben(evidence).shown[2] = replace(ben(evidence).shown[2], at=T0 + 7.5)  # seq 4, recorded at 4
     ((kind, seconds),) = check(evidence).heal_s
     assert (kind, round(seconds, 6)) == ("kill edge", 3.0)
     ben(evidence).away = [(T0 + 5, T0 + 7)]

@@ -1,0 +1,171 @@
+"""`make chaos`: plays seeded runs and says what came of them. Exit 0: clean; 1: something is wrong; 2: not played."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from stack import StackError
+
+from .kinds import BY_NAME, KINDS
+from .plan import MESSAGES
+from .report import Result, page, table, totals
+from .session import Session
+
+CLEAN, FAULTY, NOT_PLAYED, INTERRUPTED = 0, 1, 2, 130
+_WIDTH_OF_A_FILE = 150
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="Play seeded runs on a real stack while faults fire, and check that nothing is lost, shown twice "
+        "or out of order, and that every push is due.",
+        epilog="faults:\n" + "\n".join(f"  {kind.name:<22} {kind.says}" for kind in KINDS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=_at_least_one, default=20, help="how many; default: %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first run, the next ones count on from it; default: %(default)s"
+    )
+    parser.add_argument("--fault", choices=BY_NAME, metavar="NAME", help="this kind alone in every run; default: all")
+    parser.add_argument("--messages", type=_at_least_one, default=MESSAGES, help="per run; default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="append a line of JSON per run")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the page of figures (docs/reliability.md)")
+    parser.add_argument("--fail-fast", action="store_true", help="end with the first run in which something is wrong")
+    return parser.parse_args(argv)
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+async def chaos(options: argparse.Namespace, console: Console) -> int:
+    """Play all runs and return the exit code. Raises StackError if there is no stack to play on."""
+    results: list[Result] = []
+    bar = Progress(
+        SpinnerColumn(),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[messages]:,} messages · {task.fields[findings]} findings"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.description}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    out = options.out.open("a", encoding="utf-8") if options.out else None
+    with contextlib.ExitStack() as opened:
+        if out is not None:
+            opened.enter_context(out)
+        opened.enter_context(bar)
+        task = bar.add_task("starting", total=options.runs, messages=0, findings=0)
+        async with Session(lambda words: bar.update(task, description=words)) as session:
+            for seed in range(options.seed, options.seed + options.runs):
+                result = await session.play(seed, fault=options.fault, messages=options.messages)
+                results.append(result)
+                if out is not None:
+                    out.write(result.line() + "\n")
+                    out.flush()
+                _tell(console, result, options)
+                whole = totals(results)
+                findings = sum(whole.counts.values()) + whole.not_played
+                bar.update(task, advance=1, messages=whole.messages, findings=findings)
+                if not result.clean:
+                    console.print(f"    logs: {keep_logs(session.log_dir, seed)}", soft_wrap=True)
+                    if options.fail_fast:
+                        break
+                    await session.renew()
+    console.print(table(results))
+    whole = totals(results)
+    if options.report is not None:
+        options.report.write_text(page(results, **_circumstances(options)), encoding="utf-8")
+        console.print(f"written: {options.report}", soft_wrap=True)
+    word = "clean" if whole.clean else "something is wrong"
+    console.print(f"{whole.runs} runs, {whole.injected} faults, {whole.messages:,} messages: {word}")
+    return CLEAN if whole.clean else FAULTY
+
+
+def _tell(console: Console, result: Result, options: argparse.Namespace) -> None:
+    if result.clean:
+        if not console.is_terminal:
+            what = ", ".join(result.kinds) or "none"
+            console.print(f"seed {result.seed}: clean ({what}; {result.messages} messages, {result.took_s:.1f} s)")
+        return
+    replay = f"python -m tests.chaos --runs 1 --seed {result.seed}"
+    if options.fault:
+        replay += f" --fault {shlex.quote(options.fault)}"
+    if options.messages != MESSAGES:
+        replay += f" --messages {options.messages}"
+    console.print(f"[red]✗[/red] seed {result.seed} failed; again: {escape(replay)}", soft_wrap=True)
+    if result.not_played:
+        console.print(f"    could not be played: {escape(result.not_played)}", soft_wrap=True)
+    for finding, words in result.words.items():
+        console.print(f"    {result.counts[finding]} × {finding}, the first: {escape(words[0])}", soft_wrap=True)
+    for line in result.faults:
+        console.print(f"    {escape(line)}", soft_wrap=True)
+
+
+def keep_logs(log_dir: Path, seed: int) -> Path:
+    """Copy the parts' logs to where they outlive the stack, and say where that is."""
+    kept = Path(tempfile.mkdtemp(prefix=f"natter-chaos-{seed}-"))
+    shutil.copytree(log_dir, kept, dirs_exist_ok=True)
+    return kept
+
+
+def _circumstances(options: argparse.Namespace) -> dict[str, str]:
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    command = f"make chaos RUNS={options.runs} SEED={options.seed}"
+    if options.fault:
+        command += f" ARGS=\"--fault '{options.fault}'\""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": head.stdout.strip() or "unknown",
+        "command": command,
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+async def _guarded(options: argparse.Namespace, console: Console) -> int:
+    task = asyncio.ensure_future(chaos(options, console))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+def main() -> int:
+    """The exit code of the whole."""
+    options = arguments()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+    try:
+        return asyncio.run(_guarded(options, console))
+    except StackError as failed:
+        Console(stderr=True).print(f"error: {escape(str(failed))}", soft_wrap=True)
+        return NOT_PLAYED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
