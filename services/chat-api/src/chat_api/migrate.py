@@ -41,12 +41,12 @@ def _apply(connection: Connection) -> None:
 
 async def upgrade(settings: ChatApiSettings) -> None:
     """Apply what is missing, waiting for Postgres as long as it takes."""
-    engine = create_engine(settings, "chat-api migrate")
+    # An index on a large table takes its time.
+    engine = create_engine(settings, "chat-api migrate", patient=True)
     try:
         for wait_s in full_jitter(0.5, 5.0):
             try:
                 async with engine.begin() as connection:
-                    await connection.execute(text("SET LOCAL statement_timeout = 0"))
                     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
                     await connection.run_sync(_apply)
             except Exception as error:

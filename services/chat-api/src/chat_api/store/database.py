@@ -21,8 +21,11 @@ class DatabaseUnavailable(Exception):
     """Postgres cannot be reached, or has no connection to spare: the same request may succeed later."""
 
 
-def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
-    """A pool that opens connections when they are needed; the password stays out of every URL."""
+def create_engine(settings: DatabaseSettings, application_name: str, *, patient: bool = False) -> AsyncEngine:
+    """A pool that opens connections when they are needed; the password stays out of every URL.
+
+    The statements of a `patient` one take as long as they take: for work on whole tables.
+    """
     url = make_url(settings.database_url).set(drivername="postgresql+asyncpg")
     return create_async_engine(
         url,
@@ -34,8 +37,9 @@ def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEng
         connect_args={
             "password": settings.database_password.get_secret_value() or None,
             "timeout": settings.database_timeout_s,
-            "command_timeout": settings.database_timeout_s,
-            "server_settings": _server_settings(settings, application_name),
+            "command_timeout": None if patient else settings.database_timeout_s,
+            "server_settings": _server_settings(settings, application_name)
+            | ({"statement_timeout": "0"} if patient else {}),
         },
     )
 
@@ -78,8 +82,9 @@ _AWAY = (
     OperationalError,
     PoolTimeout,
 )
-_AWAY_STATES = ("57P01", "57P02", "57P03", "53300", "08")
-"""Shutting down, crashed, starting up, too many connections, connection exceptions."""
+_AWAY_STATES = ("57P01", "57P02", "57P03", "57014", "53300", "08")
+"""Shutting down, crashed, starting up, out of time (with whatever it waited for), too many connections, connection
+exceptions."""
 
 
 def is_away(error: BaseException) -> bool:

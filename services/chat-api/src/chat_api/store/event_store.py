@@ -33,6 +33,9 @@ LOCK_CLASS = 0x4E61
 LOCK_BUCKETS = 4096
 """Streams share this many locks. A bound, because a room of 100,000 would otherwise fill Postgres' lock table;
 two unrelated streams that fall together only wait a millisecond for each other."""
+GATE_LOCK = 0x4E616774
+"""Every writer holds this one shared ("Nagt"); who holds it alone, as a rebuild does at its end, is the only writer.
+A lock on a table would not do: writers read before they write, and would wait for each other for ever."""
 
 
 class ConcurrentAppend(Exception):
@@ -52,6 +55,8 @@ class NewEvent:
 
 
 _LOCK = text("""
+SELECT pg_advisory_xact_lock_shared(:gate)
+UNION ALL
 SELECT pg_advisory_xact_lock(:class, bucket) FROM (SELECT unnest(CAST(:buckets AS int[])) AS bucket ORDER BY 1) ordered
 """)
 
@@ -91,7 +96,7 @@ async def lock(connection: AsyncConnection, streams: Collection[StreamId]) -> No
     """Serialise with every other transaction that appends to one of `streams`; before the first write (rule 1)."""
     buckets = sorted({crc32(str(stream).encode()) % LOCK_BUCKETS for stream in streams})
     if buckets:
-        await connection.execute(_LOCK, {"class": LOCK_CLASS, "buckets": buckets})
+        await connection.execute(_LOCK, {"gate": GATE_LOCK, "class": LOCK_CLASS, "buckets": buckets})
 
 
 async def heads(connection: AsyncConnection, streams: Collection[StreamId]) -> dict[StreamId, int]:
