@@ -267,7 +267,7 @@ class Keeper:
         self._stats.repairs += 1
         conversation_id = repair.stream.removeprefix("conversation:")
         after_seq, last_seq, failures = repair.after_seq, 0, 0
-        while after_seq < repair.until_seq and self._timelines.streams[repair.stream].gapped:
+        while self._timelines.repair_goes_on(repair, after_seq):
             try:
                 async with self._parallel:
                     page = await self._api.events(conversation_id, after_seq)

@@ -109,6 +109,8 @@ class StreamTimeline:
         self.known_last = max(self.known_last, event.seq)
         if self.standing is not Standing.OPEN and self._begins(event):
             self.open(event.seq - 1, epoch)
+        elif self.standing is not Standing.OPEN and self._ends(event) and event.seq != self.head + 1:
+            return self.left(event.seq, epoch)
         elif self.standing in (Standing.UNKNOWN, Standing.LEFT):
             # By sync and repair everything comes in order: this lies before a membership that is still to come.
             if event.source is Source.LIVE:
@@ -130,7 +132,7 @@ class StreamTimeline:
             shown.append(event)
             self.events.append(event)
             self.head = event.seq
-            if event.type == "participant.left" and event.data.get("user_id") == self._me:
+            if self._ends(event):
                 self._end(Standing.LEFT, epoch)
         return shown
 
@@ -180,6 +182,9 @@ class StreamTimeline:
         if event.type == "conversation.created":
             return self._me == event.data.get("owner_id") or self._me in event.data.get("participant_ids", ())
         return False
+
+    def _ends(self, event: Delivered) -> bool:
+        return event.type == "participant.left" and event.data.get("user_id") == self._me
 
     def _end(self, standing: Standing, epoch: int) -> None:
         """A membership ends at `head`; if the next one's beginning waits already, it opens."""

@@ -103,6 +103,8 @@ class Timelines:
         self._in_snapshot = False
         self._named: set[str] = set()
         self._epoch_before_sync = 0
+        self._puzzles: dict[str, int] = {}
+        """Frames that fitted nowhere when the sync began: streams, and the highest seq of each."""
         for name, place in (places or {}).items():
             stream = self._stream(name)
             stream.base = stream.head = place.head
@@ -127,6 +129,8 @@ class Timelines:
         self._in_snapshot = False
         self._named.clear()
         self._epoch_before_sync = self._epoch
+        unsettled = (self.streams[name] for name in self._unsettled)
+        self._puzzles = {stream.name: max(stream.pending) for stream in unsettled if stream.puzzled}
 
     def sync_page(self, page: SyncPage) -> list[Step]:
         """One page of the sync, in the order in which they were asked for."""
@@ -152,6 +156,12 @@ class Timelines:
             touched.add(event.stream)
             steps += self._merge(event)
         return steps + self._settle(touched)
+
+    def repair_goes_on(self, repair: Repair, after_seq: int) -> bool:
+        """Whether another page is needed behind `after_seq`. A membership that ended may have begun again further on."""
+        stream = self._stream(repair.stream)
+        filled = stream.standing is Standing.OPEN and stream.head >= repair.until_seq
+        return after_seq < repair.until_seq and not filled and stream.standing is not Standing.UNREACHABLE
 
     def repair_ended(self, repair: Repair, *, last_seq: int | None) -> list[Step]:
         """A repair got all it asked for and heard of `last_seq`; None: the stream is not the user's to read (404)."""
@@ -244,6 +254,10 @@ class Timelines:
             if stream.standing is Standing.OPEN and known_before and name != self._mine and name not in self._named:
                 touched.add(name)
                 steps += self._shown(stream.unreachable(self._next_epoch()))
+        for name, seq in self._puzzles.items():
+            if name not in self._named and self.streams[name].puzzled:
+                # Frames of a membership that began and ended unseen.
+                steps += self._shown(self.streams[name].left(seq, self._next_epoch()))
         return steps
 
     def _rebase(self, stream: StreamTimeline, base: int) -> list[Step]:
