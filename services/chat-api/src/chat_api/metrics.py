@@ -16,6 +16,8 @@ class Name(StrEnum):
     RELAY_ACTIVE = "natter_relay_active"
     RELAY_LAG = "natter_relay_lag_seconds"
     RELAY_RETRIES = "natter_relay_retries_total"
+    RELAY_ROAD_LOST = "natter_relay_road_lost_total"
+    RELAY_REPUBLISHED = "natter_relay_republished_total"
     FANOUT_EVENTS = "natter_fanout_events_total"
     FANOUT_DELIVERIES = "natter_fanout_deliveries_total"
     FANOUT_OPEN = "natter_fanout_open_deliveries"
@@ -23,6 +25,8 @@ class Name(StrEnum):
     FANOUT_LANES = "natter_fanout_lanes_held"
     FANOUT_RESTARTS = "natter_fanout_lane_restarts_total"
     FANOUT_POISON = "natter_fanout_poison_total"
+    HANDOVERS = "natter_fanout_handovers_waiting"
+    HANDOVERS_REPEATED = "natter_fanout_handovers_repeated_total"
     COMMANDS = "natter_commands_total"
 
 
@@ -34,6 +38,8 @@ relay_published = Counter(Name.RELAY_PUBLISHED, "Events that JetStream has store
 relay_active = Gauge(Name.RELAY_ACTIVE, "1 while this process is the relay")
 relay_lag = Histogram(Name.RELAY_LAG, "Seconds from recording an event to JetStream's ack", buckets=_FAST)
 relay_retries = Counter(Name.RELAY_RETRIES, "Publishes that had to be repeated")
+relay_road_lost = Counter(Name.RELAY_ROAD_LOST, "Times that EVENTS was found without what it had acknowledged")
+relay_republished = Counter(Name.RELAY_REPUBLISHED, "Events that the relay went back over")
 fanout_events = Counter(Name.FANOUT_EVENTS, "Events taken from EVENTS")
 fanout_deliveries = Counter(Name.FANOUT_DELIVERIES, "Deliveries settled, by outcome", ["outcome"])
 fanout_open = Gauge(Name.FANOUT_OPEN, "Deliveries that wait for a receipt")
@@ -41,4 +47,6 @@ fanout_lag = Histogram(Name.FANOUT_LAG, "Seconds from recording an event to its 
 fanout_lanes = Gauge(Name.FANOUT_LANES, "Lanes that this process holds")
 fanout_restarts = Counter(Name.FANOUT_RESTARTS, "Lanes begun anew from their floor", ["reason"])
 fanout_poison = Counter(Name.FANOUT_POISON, "Events that this release could not read")
+handovers = Gauge(Name.HANDOVERS, "Deliveries that the notifier was given and has not taken yet, up to 10000")
+handovers_repeated = Counter(Name.HANDOVERS_REPEATED, "Deliveries handed over again because the stream lost them")
 commands = Counter(Name.COMMANDS, "Commands from edges, by outcome", ["outcome"])

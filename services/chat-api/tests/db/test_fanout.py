@@ -14,10 +14,12 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api.commands import handlers
 from chat_api.domain.commands import Actor, AddParticipants
+from chat_api.fanout import lane
 from chat_api.fanout.fanout import Fanout
 from chat_api.relay.relay import Relay
 from chat_api.settings import ChatApiSettings
@@ -156,36 +158,32 @@ class World:
 
     async def say(self, c: str, user_id: str, *texts: str, **more: Any) -> None:
         """Messages, each in a transaction of its own."""
-        for text in texts:
-            (result,) = await handlers.send_messages([send(c, user_id, text, **more)], self.uow)
+        for content in texts:
+            (result,) = await handlers.send_messages([send(c, user_id, content, **more)], self.uow)
             assert isinstance(result, handlers.Sent), result
 
     def handed(self, user_id: str) -> list[tuple[str, OfflineReason]]:
         """What the notifier got for a user: text and reason."""
         return [(one.event.data["content"], one.reason) for one in self.offline if one.user_id == user_id]
 
-    async def open_events(self) -> int:
-        """Events that fan-out has not acknowledged."""
-        return sum(
-            [
-                (info.num_ack_pending or 0) + (info.num_pending or 0)
-                for info in await self.js.consumers_info(EVENTS.name)
-            ]
-        )
+    async def unsettled(self) -> str:
+        """What is recorded and, as far as the lanes have written down, not settled; empty if nothing is."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(
+                text("""
+                    SELECT lane, floor_position, open FROM fanout_lanes
+                    WHERE (floor_txid, floor_position)
+                        < (SELECT txid, position FROM events ORDER BY txid DESC, position DESC LIMIT 1)
+                """)
+            )
+            lanes = await connection.scalar(text("SELECT count(*) FROM fanout_lanes"))
+            return "; ".join(str(row) for row in rows) if lanes else "no lane was ever taken"
 
     async def until_settled(self, timeout_s: float = 20.0) -> None:
-        """Wait until everything recorded has been relayed and settled."""
+        """Wait until everything recorded is settled, and written down as such."""
         give_up = time.monotonic() + timeout_s
-        async with self._engine.connect() as connection:
-            from sqlalchemy import text
-
-            recorded = await connection.scalar(text("SELECT count(*) FROM events"))
-        while True:
-            stream = (await self.js.stream_info(EVENTS.name)).state
-            consumers = await self.js.consumers_info(EVENTS.name)
-            if stream.messages >= (recorded or 0) and consumers and await self.open_events() == 0:
-                return
-            assert time.monotonic() < give_up, f"not settled: {stream.messages} of {recorded}, {consumers}"
+        while unsettled := await self.unsettled():
+            assert time.monotonic() < give_up, f"not settled: {unsettled}"
             await asyncio.sleep(0.02)
 
 
@@ -195,8 +193,11 @@ async def world(
     engine: AsyncEngine,
     observer: Client,
     servers: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[World]:
     """An empty world with a relay; fan-outs are started by the test."""
+    # What is waited for is what lanes have written down.
+    monkeypatch.setattr(lane, "RENEW_EVERY_S", 0.1)
     edges = await bus.connect(
         settings.model_copy(
             update={
@@ -390,8 +391,6 @@ async def test_two_fanouts_share_the_lanes_and_one_takes_over(world: World) -> N
     await world.other_process()
 
     async def owners() -> dict[str, int]:
-        from sqlalchemy import text
-
         async with world._engine.connect() as connection:
             rows = await connection.execute(
                 text("SELECT owner, count(*) AS held FROM fanout_lanes WHERE lease_until > now() GROUP BY owner")

@@ -12,8 +12,11 @@ import asyncpg
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy
+from nats.js.errors import APIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api import metrics
 from chat_api.commands import handlers
 from chat_api.relay.publisher import Publication, Publisher
 from chat_api.relay.relay import _NEXT, RELAY_LOCK, Relay
@@ -181,23 +184,100 @@ async def _keep_writing(writer: Writer, messages: int) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_a_stream_that_was_deleted_and_made_again(
+async def test_a_stream_that_was_deleted_is_filled_again(
     settings: ChatApiSettings, client: Client, js: JetStreamContext, engine: AsyncEngine, db: Any, background: Any,
     observer: Client,
 ) -> None:  # fmt: skip
-    """The relay makes it anew by itself, is not stuck in the old chain, and goes on in order."""
+    """The relay makes it anew by itself, also while idle, and everything that nobody had settled is in it, in order."""
     relay = Relay(settings, client, js)
     background(relay.run())
     writer = Writer(engine, db, relay.wake)
     await writer.begin()
-    before = await writer.ids()
-    await until_stored(js, before)
+    await until_stored(js, await writer.ids())
+    for messages in (60, 0):
+        await observer.jetstream().delete_stream(EVENTS.name)
+        await writer.write(messages)
+        await until_stored(js, await writer.ids())
+        in_order(await stored(js))
+
+
+async def test_what_every_lane_has_settled_is_not_published_again(
+    settings: ChatApiSettings, client: Client, js: JetStreamContext, engine: AsyncEngine, db: Any, background: Any,
+    observer: Client,
+) -> None:  # fmt: skip
+    """The relay goes back to the lowest floor of the lanes, under new message ids, and never forward."""
+    relay = Relay(settings, client, js)
+    background(relay.run())
+    writer = Writer(engine, db, relay.wake)
+    await writer.begin()
+    await writer.write(20)
+    await until_stored(js, await writer.ids())
+    order = await db.fetch("SELECT event_id, txid::text AS txid, position FROM events ORDER BY events.txid, position")
+    await db.executemany(
+        "INSERT INTO fanout_lanes (lane, floor_txid, floor_position) VALUES ($1, $2::text::xid8, $3)",
+        [(lane, order[place]["txid"], order[place]["position"]) for lane, place in enumerate((12, 9))],
+    )
     await observer.jetstream().delete_stream(EVENTS.name)
-    await writer.write(30)
-    await writer.write(30)
-    after = [one for one in await writer.ids() if one not in before]
-    await until_stored(js, after)
-    in_order(await stored(js), gapless=False)
+    behind = [str(row["event_id"]) for row in order[10:]]
+    assert await until_stored(js, behind) == behind
+    message = await js.get_msg(EVENTS.name, seq=1)
+    assert message.headers is not None
+    assert message.headers["Nats-Msg-Id"] == f"{behind[0]}.1"
+    await db.execute("UPDATE fanout_lanes SET floor_txid = pg_current_xact_id()")
+    await observer.jetstream().delete_stream(EVENTS.name)
+    await writer.write(1)
+    new = [one for one in await writer.ids() if one not in {str(row["event_id"]) for row in order}]
+    assert await until_stored(js, new) == new
+
+
+async def test_a_lost_tail_is_noticed(
+    settings: ChatApiSettings, client: Client, js: JetStreamContext, engine: AsyncEngine, db: Any, background: Any
+) -> None:
+    """A stream that ends before what it had acknowledged has lost it: the same events come again."""
+    relay = Relay(settings, client, js)
+    first = background(relay.run())
+    writer = Writer(engine, db, relay.wake)
+    await writer.begin()
+    ids = await until_stored(js, await writer.ids())
+    give_up = time.monotonic() + 10
+    while await db.fetchval("SELECT stream_seq FROM relay_cursor") != len(ids):
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    # JetStream takes nothing back from the end of a stream that we could ask it for: so it had acknowledged more.
+    await db.execute("UPDATE relay_cursor SET stream_seq = stream_seq + 3")
+    background(Relay(settings, client, js).run())
+    give_up = time.monotonic() + 10
+    while [event.id for event in await stored(js)] != ids + ids:
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+    assert await db.fetchval("SELECT generation FROM relay_cursor") == 1
+
+
+async def test_a_full_disk_is_waited_out(
+    settings: ChatApiSettings, client: Client, js: JetStreamContext, engine: AsyncEngine, db: Any, background: Any,
+    observer: Client,
+) -> None:  # fmt: skip
+    """While JetStream refuses everything for want of room the relay goes on asking; nothing is lost or mixed up."""
+    admin = observer.jetstream()
+    config = (await admin.stream_info(EVENTS.name)).config
+    config.discard, config.max_msgs = DiscardPolicy.NEW, 3
+    await admin.update_stream(config)
+    relay = Relay(settings, client, js)
+    background(relay.run())
+    writer = Writer(engine, db, relay.wake)
+    before = metrics.relay_retries._value.get()
+    await writer.begin()
+    await writer.write(20)
+    give_up = time.monotonic() + 10
+    while metrics.relay_retries._value.get() == before or len(await stored(js)) < 3:
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+    config.max_msgs = -1
+    await admin.update_stream(config)
+    await until_stored(js, await writer.ids())
+    in_order(await stored(js))
 
 
 async def test_one_relay_is_active_and_the_other_takes_over(
@@ -259,14 +339,30 @@ async def payloads(js: JetStreamContext) -> list[bytes]:
     return [(await js.get_msg(EVENTS.name, seq=seq)).data or b"" for seq in range(state.first_seq, state.last_seq + 1)]
 
 
+async def look(publisher: Publisher, js: JetStreamContext) -> None:
+    """What the relay does before a chain begins."""
+    publisher.begin_chain((await js.stream_info(EVENTS.name)).state.last_seq)
+
+
+async def publish_all(publisher: Publisher, js: JetStreamContext, batch: list[Publication]) -> None:
+    """Publish, and look at the stream whenever the chain is broken."""
+    give_up = time.monotonic() + 10
+    while batch:
+        await look(publisher, js)
+        batch = batch[await publisher.publish(batch) :]
+        assert time.monotonic() < give_up
+
+
 @pytest.mark.parametrize("size", [1, 2, 500])
 async def test_batches_follow_each_other(client: Client, js: JetStreamContext, size: int) -> None:
     """Many in flight, stored in order, chained over batches."""
     publisher = Publisher(client, 5)
+    await look(publisher, js)
     batch = publications(size * 3)
     for start in range(0, size * 3, size):
         assert await publisher.publish(batch[start : start + size]) == size
     assert await payloads(js) == [publication.payload for publication in batch]
+    assert publisher.highest_place == size * 3
     await publisher.close()
 
 
@@ -274,54 +370,64 @@ async def test_a_repeat_is_recognised_before_the_chain_is_looked_at(client: Clie
     """What JetStream has already is acknowledged, although its predecessor is no longer the last one."""
     batch = publications(10)
     first, second = Publisher(client, 5), Publisher(client, 5)
+    await look(first, js)
     assert await first.publish(batch) == 10
     assert await first.publish(batch[3:]) == 7
+    await look(second, js)
     assert await second.publish(batch) == 10
     assert len(await payloads(js)) == 10
-    # The server's own rule, without our code: duplicate first, expectation second.
-    ack = await js.publish(
-        batch[2].subject,
-        b"again",
-        headers={"Nats-Msg-Id": batch[2].event_id, "Nats-Expected-Last-Msg-Id": "somebody-else"},
-    )
+    # The server's own rules, without our code: the end's place first, then duplicate, then the predecessor's id.
+    repeat = {"Nats-Msg-Id": batch[2].message_id}
+    ack = await js.publish(batch[2].subject, b"", headers=repeat | {"Nats-Expected-Last-Msg-Id": "somebody-else"})
     assert ack.duplicate
+    with pytest.raises(APIError, match="wrong last sequence"):
+        await js.publish(batch[2].subject, b"", headers=repeat | {"Nats-Expected-Last-Sequence": "999"})
     await first.close()
     await second.close()
+
+
+async def test_a_chain_begins_only_where_the_stream_was_seen_to_end(client: Client, js: JetStreamContext) -> None:
+    """Nothing is published before somebody has looked, and nothing new is stored behind what nobody has seen."""
+    publisher, other = Publisher(client, 1), Publisher(client, 1)
+    batch = publications(4)
+    assert await publisher.publish(batch) == 0
+    await look(publisher, js)
+    await look(other, js)
+    assert await other.publish(batch[:2]) == 2
+    assert await publisher.publish(batch[2:]) == 0, "the stream does not end where this one saw it end"
+    assert not publisher.chained
+    await publish_all(publisher, js, batch[2:])
+    assert await payloads(js) == [publication.payload for publication in batch]
+    await publisher.close()
+    await other.close()
 
 
 async def test_a_lost_publish_holds_back_those_behind_it(client: Client, js: JetStreamContext) -> None:
     """JetStream refuses what does not follow its predecessor: nothing is stored too early."""
     batch = publications(10)
     lost = batch[4]
-    broken = [*batch[:4], Publication("natter.nobody.listens", lost.event_id, lost.payload), *batch[5:]]
+    broken = [*batch[:4], Publication("natter.nobody.listens", lost.message_id, lost.payload), *batch[5:]]
     publisher = Publisher(client, 1)
-    try:
-        stored_count = await publisher.publish(broken)
-    except Exception:
-        stored_count = 4
-    assert stored_count == 4
+    await look(publisher, js)
+    assert await publisher.publish(broken) == 4
     assert await payloads(js) == [publication.payload for publication in batch[:4]]
-    give_up = time.monotonic() + 10
-    rest = batch[4:]
-    while rest:
-        rest = rest[await publisher.publish(rest) :]
-        assert time.monotonic() < give_up
+    await publish_all(publisher, js, batch[4:])
     assert await payloads(js) == [publication.payload for publication in batch]
     await publisher.close()
 
 
-async def test_a_purged_stream_does_not_block_the_chain(client: Client, js: JetStreamContext, observer: Client) -> None:
-    """The predecessor is gone with a deleted stream: the chain begins anew."""
+async def test_nothing_is_stored_in_a_stream_whose_loss_nobody_noticed(
+    client: Client, js: JetStreamContext, observer: Client
+) -> None:
+    """The predecessor is gone with a deleted stream: the chain is broken until somebody looks."""
     publisher = Publisher(client, 1)
     batch = publications(6)
+    await look(publisher, js)
     assert await publisher.publish(batch[:3]) == 3
     await observer.jetstream().delete_stream(EVENTS.name)
-    assert await publisher.publish(batch[3:]) == 0
     await bus.ensure_stream(js, EVENTS)
-    give_up = time.monotonic() + 10
-    rest = batch[3:]
-    while rest:
-        rest = rest[await publisher.publish(rest) :]
-        assert time.monotonic() < give_up
+    assert await publisher.publish(batch[3:]) == 0
+    assert (await js.stream_info(EVENTS.name)).state.messages == 0
+    await publish_all(publisher, js, batch[3:])
     assert await payloads(js) == [publication.payload for publication in batch[3:]]
     await publisher.close()

@@ -3,9 +3,9 @@
 EVENTS ──► lane ──► recipients ──► natter.user.<id> (reply: our receipt inbox)
                                          │
      receipt from an edge ◄──────────────┤──► settled
-     503, nobody subscribed ◄────────────┤──► OFFLINE_DELIVERY ──► settled
-     nothing in time ◄───────────────────┘──► OFFLINE_DELIVERY ──► settled
-                                                 all settled ──► ack to JetStream
+     503, nobody subscribed ◄────────────┤──► OFFLINE_DELIVERY ──► written down ──► settled
+     nothing in time ◄───────────────────┘──► OFFLINE_DELIVERY ──► written down ──► settled
+                                                 all settled ──► the lane's floor rises
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from nats.js import JetStreamContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics
+from chat_api.fanout.handovers import Handovers
 from chat_api.fanout.lane import Lane, LaneLost
 from chat_api.fanout.lanes import Lanes, Term
-from chat_api.fanout.offline import OfflineHandover
+from chat_api.fanout.offline import OfflineHandover, OfflineRoad
 from chat_api.fanout.receipts import ReceiptBook, Work
 from chat_api.fanout.recipients import Bounds, Recipients
+from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
 from chat_api.store.database import DatabaseUnavailable, translated
@@ -63,7 +65,9 @@ class Fanout:
         self._inbox_id = new_id()
         self._lanes = Lanes(engine, self._inbox_id, settings.fanout_partitions, settings.fanout_lease_s)
         self._book = ReceiptBook(settings.delivery_ack_timeout_s, settings.important_mobile_wait_s)
-        self._handover = OfflineHandover(nats_client, js)
+        road, handovers = OfflineRoad(nats_client, js), Handovers(engine)
+        self._handover = OfflineHandover(road, handovers)
+        self._sweeper = Sweeper(engine, js, road, handovers, settings.database_timeout_s / 2)
         self._recipients = Recipients(self._load_members, settings.membership_cache_max)
         self._held: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
 
@@ -78,6 +82,7 @@ class Fanout:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._handover.run())
+                group.create_task(self._sweeper.run())
                 group.create_task(self._sweep())
                 group.create_task(self._balance(group))
         finally:
@@ -106,6 +111,7 @@ class Fanout:
         lane = Lane(
             term,
             settings=self._settings,
+            engine=self._engine,
             nats_client=self._nats,
             js=self._js,
             lanes=self._lanes,
@@ -141,7 +147,7 @@ class Fanout:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await lane.note_floor()
+        await lane.save()
         await self._lanes.release(lane.term)
 
     async def _give_back(self) -> None:
@@ -149,13 +155,16 @@ class Fanout:
         with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(2):
                 for lane, _ in list(self._held.values()):
-                    await lane.note_floor()
+                    await lane.save()
                     await self._lanes.release(lane.term)
                 await self._lanes.leave()
         self._held.clear()
 
-    async def _publish(self, event: Envelope, work: Work) -> None:
-        """Publish `event` to everybody whom it concerns, and open a delivery for each who must confirm it."""
+    async def _publish(self, event: Envelope, work: Work, asked: set[str] | None) -> None:
+        """Publish `event` to everybody whom it concerns, and open a delivery for each who must confirm it.
+
+        `asked`: only these must (still) confirm it; the others get the frame again, in case it was lost on the way.
+        """
         frame = event_frame(event)
         if frame is None:
             return
@@ -167,6 +176,9 @@ class Fanout:
         if event.traceparent is not None:
             headers[TRACE_HEADER] = event.traceparent
         recipients = await self._recipients.of(event)
+        if asked:
+            # Whoever was waited for still is, also if he has left and come back meanwhile.
+            recipients += asked.difference(recipients)
         about = {"stream": event.subject, "seq": event.seq, "event_id": event.id}
         log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
         now = asyncio.get_running_loop().time()
@@ -175,7 +187,7 @@ class Fanout:
                 continue
             reply = ""
             # The sender's own devices get the frame, but are no reason for a push.
-            if must_arrive and user_id != sender:
+            if must_arrive and user_id != sender and (asked is None or user_id in asked):
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
         log.debug("published to every recipient", stage=Stage.DELIVER, **about)

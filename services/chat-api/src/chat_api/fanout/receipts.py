@@ -16,15 +16,27 @@ class Work:
     event: Envelope
     on_done: Callable[[], None]
     important: bool = False
-    open: int = 1
-    """Recipients not settled yet, plus one while recipients are still being added."""
+    waiting: set[str] = field(default_factory=set)
+    """Recipients not settled yet."""
+    adding: bool = True
+    """Recipients are still being added."""
     abandoned: bool = False
     """The lane began anew: this event will come again, nothing more is done for this attempt."""
 
-    def settle(self) -> None:
-        """One recipient (or the adding of recipients) is done."""
-        self.open -= 1
-        if self.open == 0 and not self.abandoned:
+    def settle(self, user_id: str) -> None:
+        """One recipient has it, or the notifier has it for him."""
+        if not self.abandoned and user_id in self.waiting:
+            self.waiting.discard(user_id)
+            self._end()
+
+    def all_added(self) -> None:
+        """There will be no more recipients."""
+        self.adding = False
+        if not self.abandoned:
+            self._end()
+
+    def _end(self) -> None:
+        if not self.waiting and not self.adding:
             self.on_done()
 
 
@@ -66,7 +78,7 @@ class ReceiptBook:
         """Begin a delivery; returns the ticket that its receipt will carry."""
         ticket = self._next_ticket
         self._next_ticket += 1
-        work.open += 1
+        work.waiting.add(user_id)
         self._open[ticket] = Delivery(ticket, work, user_id, now + self.ack_timeout_s)
         return ticket
 
@@ -83,7 +95,7 @@ class ReceiptBook:
                 self._waiting_for_mobile[ticket] = self._open.pop(ticket)
             return False
         self._drop(ticket)
-        delivery.work.settle()
+        delivery.work.settle(delivery.user_id)
         return True
 
     def no_responders(self, ticket: int) -> Undelivered | None:

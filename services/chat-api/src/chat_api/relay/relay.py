@@ -2,6 +2,9 @@
 
 One relay is active (a session lock in Postgres), others stand by. It never gives up: while NATS or Postgres is away it
 waits and goes on from its cursor. A crash between publishing and remembering repeats some events, with the same ids.
+
+It also watches the road: a stream that is another one, or ends too early, has lost what the relay believes published.
+Then the cursor goes back to the lowest floor of fan-out, and everything from there is published again.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any, cast
@@ -20,15 +24,17 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from chat_api import metrics
+from chat_api.relay import cursor as cursors
+from chat_api.relay import road
+from chat_api.relay.cursor import Cursor
 from chat_api.relay.publisher import Publication, Publisher
 from chat_api.relay.waker import CHANNEL
 from chat_api.settings import ChatApiSettings
 from chat_api.store import mapping
 from chat_api.store.database import connect, is_away
+from chat_api.store.keys import Key
 from contracts import subjects
 from contracts.stream_ids import parse_stream_id
-from contracts.streams import EVENTS
-from kit import bus
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -36,9 +42,10 @@ log = logger()
 
 RELAY_LOCK = 0x4E617474
 """Key of the session lock that makes a process the relay ("Natt")."""
-CURSOR = "events"
 FENCE_WAIT_MIN_S, FENCE_WAIT_MAX_S = 0.001, 0.05
 """How long the relay waits for a transaction that is still running; doubled each time: a long one costs little."""
+LOOK_EVERY_S = 3.0
+"""How often an idle relay looks whether the stream is still there."""
 
 # Rows of running transactions are invisible, and rows with later ids than theirs must wait for them: the fence. In
 # front of it the order is that of the transaction ids, which event_store makes the order in which each stream was
@@ -50,13 +57,6 @@ SELECT position, txid::text AS txid_text, event_id, stream, seq, type, version, 
 FROM events
 WHERE (txid, position) > ($1::text::xid8, $2::bigint)
 ORDER BY txid, position LIMIT $3
-"""
-
-_LOAD_CURSOR = "SELECT txid::text AS txid_text, position FROM relay_cursor WHERE name = $1"
-
-_SAVE_CURSOR = """
-INSERT INTO relay_cursor (name, txid, position, updated_at) VALUES ($1, $2::text::xid8, $3, now())
-ON CONFLICT (name) DO UPDATE SET txid = excluded.txid, position = excluded.position, updated_at = excluded.updated_at
 """
 
 
@@ -111,23 +111,45 @@ class Relay:
         # A cursor that a crash forgets means that some events are published again, with the same ids.
         await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(CHANNEL, lambda *_: self._woken.set())
-        row = await connection.fetchrow(_LOAD_CURSOR, CURSOR)
-        txid, position = (row["txid_text"], row["position"]) if row else ("0", 0)
         publisher = Publisher(self._nats, self._settings.relay_publish_timeout_s)
         try:
-            await self._carry_on(connection, publisher, txid, position)
+            await self._carry_on(connection, publisher, await cursors.load(connection))
         finally:
             await publisher.close()
 
-    async def _carry_on(
-        self, connection: asyncpg.Connection[Any], publisher: Publisher, txid: str, position: int
-    ) -> None:
+    async def _carry_on(self, connection: asyncpg.Connection[Any], publisher: Publisher, cursor: Cursor) -> None:
         waits = full_jitter(0.05, 1.0)
         fence_wait_s = FENCE_WAIT_MIN_S
+        clock = asyncio.get_running_loop().time
+        looked_at, asked_at, reconnects = 0.0, 0.0, -1
         while True:
             self._woken.clear()
-            found = await connection.fetch(_NEXT, txid, position, self._settings.relay_batch_max)
+            if clock() - asked_at > self._settings.relay_poll_s:
+                asked_at = clock()
+                asked = await cursors.take_request(connection, cursor)
+                if asked is not None:
+                    await self._went_back(connection, cursor, asked, "somebody asked for it")
+                    cursor = asked
+            if reconnects != self._nats.stats["reconnects"]:
+                # Another server, or the same one after whatever has happened to its data.
+                reconnects = self._nats.stats["reconnects"]
+                publisher.break_chain()
+            found = await connection.fetch(_NEXT, *_arguments(cursor.key), self._settings.relay_batch_max)
             rows = list(takewhile(lambda row: row["in_front"], found))
+            idle_for_long = not rows and clock() - looked_at > LOOK_EVERY_S
+            if not publisher.chained or idle_for_long:
+                looked_at = clock()
+                seen = await self._look(connection, cursor)
+                if seen is None:
+                    await asyncio.sleep(next(waits))
+                    continue
+                looked, place = seen
+                # An idle relay's chain goes on; only a new one begins where the stream ends now.
+                if looked != cursor or not publisher.chained:
+                    publisher.begin_chain(place)
+                if looked != cursor:
+                    cursor = looked
+                    continue
             if not rows:
                 # Something is there but behind the fence: the transaction that it waits for ends in a moment, and
                 # nobody will wake us for that.
@@ -135,21 +157,48 @@ class Relay:
                 fence_wait_s = min(2 * fence_wait_s, FENCE_WAIT_MAX_S) if found else FENCE_WAIT_MIN_S
                 continue
             fence_wait_s = FENCE_WAIT_MIN_S
-            stored = await publisher.publish([_publication(row) for row in rows])
+            stored = await publisher.publish([_publication(row, cursor) for row in rows])
             if stored:
-                last = rows[stored - 1]
-                txid, position = last["txid_text"], last["position"]
-                await connection.execute(_SAVE_CURSOR, CURSOR, txid, position)
+                cursor = replace(cursor, key=_key(rows[stored - 1]), stream_seq=publisher.highest_place)
+                await cursors.save(connection, cursor)
                 _measure(rows[:stored])
                 waits = full_jitter(0.05, 1.0)
             if stored < len(rows):
                 await asyncio.sleep(next(waits))
-                await self._restore_stream()
 
-    async def _restore_stream(self) -> None:
-        """The stream may be what is missing: JetStream's data is not the record, and may vanish."""
-        with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError):
-            await bus.ensure_stream(self._js, EVENTS)
+    async def _look(self, connection: asyncpg.Connection[Any], cursor: Cursor) -> tuple[Cursor, int] | None:
+        """Look at the stream: the cursor as it must be now, and where the stream ends. None if JetStream is away."""
+        if not self._nats.is_connected:
+            return None
+        try:
+            seen = await road.look(self._js)
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+            log.warning("JetStream does not answer", stage=Stage.ROUTE, error=type(away).__name__)
+            return None
+        lost = road.loss(cursor, seen)
+        looked = cursor
+        if lost is not None:
+            looked = cursor.back_to(await cursors.lowest_floor(connection) or cursor.key)
+            metrics.relay_road_lost.inc()
+        if lost is not None or cursor.stream_created is None:
+            # What is acknowledged from here on lies behind what is there now.
+            looked = replace(looked, stream_created=seen.created, stream_seq=seen.last_seq)
+            await cursors.save(connection, looked)
+        if lost is not None:
+            await self._went_back(connection, cursor, looked, lost.value)
+        return looked, seen.last_seq
+
+    async def _went_back(self, connection: asyncpg.Connection[Any], before: Cursor, after: Cursor, reason: str) -> None:
+        events = await cursors.count(connection, after.key, before.key)
+        metrics.relay_republished.inc(events)
+        log.warning(
+            "publishing again",
+            stage=Stage.ROUTE,
+            reason=reason,
+            events=events,
+            from_position=after.key.position,
+            generation=after.generation,
+        )
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -157,10 +206,18 @@ class Relay:
                 await self._woken.wait()
 
 
-def _publication(row: asyncpg.Record) -> Publication:
+def _arguments(key: Key) -> tuple[str, int]:
+    return str(key.txid), key.position
+
+
+def _key(row: asyncpg.Record) -> Key:
+    return Key(int(row["txid_text"]), row["position"])
+
+
+def _publication(row: asyncpg.Record, cursor: Cursor) -> Publication:
     return Publication(
         subject=subjects.event(parse_stream_id(row["stream"]), row["type"]),
-        event_id=str(row["event_id"]),
+        message_id=cursor.message_id(str(row["event_id"])),
         payload=mapping.envelope_bytes(cast(mapping.EventRow, _Attributes(row))),
     )
 

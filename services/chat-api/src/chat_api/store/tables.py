@@ -2,7 +2,8 @@
 
 `events` and `streams` are the record. `users`, `conversations`, `participants` and `messages` follow from it and can be
 dropped and rebuilt. `credentials` and `idempotency_keys` are neither: secrets and short memories do not belong in an
-event log. `relay_cursor` and `fanout_lanes` say who carries the events on, and from where.
+event log. `relay_cursor` and `fanout_lanes` say who carries the events on, and from where; `handovers` what was given
+to the notifier and not yet taken.
 """
 
 from __future__ import annotations
@@ -162,6 +163,14 @@ relay_cursor = Table(
     Column("txid", Xid8, nullable=False),
     Column("position", BigInteger, nullable=False),
     _instant("updated_at"),
+    # The incarnation of EVENTS that the relay publishes to, and the place there of the last event it saw stored.
+    Column("stream_created", Text),
+    Column("stream_seq", BigInteger, nullable=False, server_default=text("0")),
+    # How often the cursor went back: a part of the message ids, so that a repeat is not taken for one.
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    # Somebody asks the relay to go back to here.
+    Column("rewind_txid", Xid8),
+    Column("rewind_position", BigInteger),
 )
 
 fanout_lanes = Table(
@@ -171,8 +180,19 @@ fanout_lanes = Table(
     Column("owner", Text),
     Column("epoch", Integer, nullable=False, server_default=text("0")),
     _instant("lease_until", nullable=True),
+    # A place in EVENTS: what releases before 0003 noted. Read once, to find the key of the floor.
     Column("floor_stream", Text),
     Column("floor", BigInteger, nullable=False, server_default=text("0")),
+    # Into how many lanes the streams were divided when this was written.
+    Column("partitions", Integer),
+    # Settled up to the floor, taken up to the top; `open` is what is not settled between: [[txid, position, users]].
+    Column("floor_txid", Xid8),
+    Column("floor_position", BigInteger),
+    Column("top_txid", Xid8),
+    Column("top_position", BigInteger),
+    Column("open", JSONB),
+    # The NATS server that the owner was connected to: another one means that the edges, too, must connect anew.
+    Column("nats_server", Text),
 )
 
 fanout_members = Table(
@@ -180,4 +200,17 @@ fanout_members = Table(
     metadata,
     Column("owner", Text, primary_key=True),
     _instant("seen_until"),
+)
+
+handovers = Table(
+    "handovers",
+    metadata,
+    Column("event_position", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    # Where OFFLINE_DELIVERY has it.
+    Column("stream_created", Text, nullable=False),
+    Column("stream_seq", BigInteger, nullable=False),
+    Index(None, "stream_created", "stream_seq"),
 )

@@ -48,7 +48,7 @@ def test_a_receipt_settles_a_delivery_once() -> None:
     """The first device decides; what comes later changes nothing."""
     receipts, (one, done) = book(), work()
     ticket = receipts.open(one, "bob", 0)
-    one.settle()
+    one.all_added()
     assert done.times == 0
     assert receipts.receipt(ticket, DESKTOP, 1)
     assert done.times == 1
@@ -61,7 +61,7 @@ def test_a_receipt_settles_a_delivery_once() -> None:
 def test_a_work_without_recipients_is_done_when_adding_ends() -> None:
     """Nobody to wait for."""
     one, done = work()
-    one.settle()
+    one.all_added()
     assert done.times == 1
 
 
@@ -71,7 +71,7 @@ def test_receipts_may_come_before_adding_ends() -> None:
     assert receipts.receipt(receipts.open(one, "bob", 0), MOBILE, 0)
     assert done.times == 0
     receipts.open(one, "carol", 0)
-    one.settle()
+    one.all_added()
     assert done.times == 0
 
 
@@ -79,11 +79,12 @@ def test_nobody_subscribed() -> None:
     """NATS' word goes to the notifier at once; the work is done when it was handed over, not before."""
     receipts, (one, done) = book(), work()
     ticket = receipts.open(one, "bob", 0)
-    one.settle()
+    one.all_added()
     assert receipts.no_responders(ticket) == Undelivered(one, "bob", OfflineReason.NO_CONNECTION)
     assert receipts.no_responders(ticket) is None
     assert done.times == 0
-    one.settle()
+    one.settle("bob")
+    one.settle("bob")
     assert done.times == 1
 
 
@@ -101,7 +102,7 @@ def test_important_waits_for_a_mobile(device: DeviceType) -> None:
     """A desktop alone does not settle an important message; a mobile does."""
     receipts, (one, done) = book(), work(important=True)
     ticket = receipts.open(one, "bob", 0)
-    one.settle()
+    one.all_added()
     assert not receipts.receipt(ticket, device, 1)
     assert not receipts.receipt(ticket, device, 1.5)
     assert receipts.expired(1 + MOBILE_S - 0.001) == []
@@ -136,7 +137,9 @@ def test_abandoned_works_are_forgotten() -> None:
     kept = receipts.open(other, "bob", 0)
     receipts.receipt(tickets[1], DESKTOP, 1)
     receipts.abandon({one})
-    one.settle()
+    one.all_added()
+    one.settle("bob")
+    assert one.waiting == {"bob", "carol"}, "who is still waited for is remembered"
     assert [receipts.receipt(ticket, MOBILE, 2) for ticket in tickets] == [False, False]
     assert [undelivered.work for undelivered in receipts.expired(1000)] == [other]
     assert (done.times, other_done.times) == (0, 0)
@@ -168,7 +171,7 @@ class Book(RuleBasedStateMachine):
             ticket = self.book.open(one, f"user-{n}-{len(self.tickets)}", self.now)
             self.tickets[ticket] = one
             self.deadlines[ticket] = self.now + ACK_S
-        one.settle()
+        one.all_added()
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0]))
     def wait(self, seconds: float) -> None:
@@ -199,7 +202,7 @@ class Book(RuleBasedStateMachine):
         assert (undelivered is None) is (ticket in self.settled)
         if undelivered is not None:
             self.settle(ticket)
-            undelivered.work.settle()
+            undelivered.work.settle(undelivered.user_id)
 
     @rule()
     def sweep(self) -> None:
@@ -212,7 +215,7 @@ class Book(RuleBasedStateMachine):
         for ticket in due:
             self.settle(ticket)
         for undelivered in expired:
-            undelivered.work.settle()
+            undelivered.work.settle(undelivered.user_id)
 
     @invariant()
     def each_work_is_done_when_all_its_deliveries_are(self) -> None:
