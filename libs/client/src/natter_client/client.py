@@ -248,6 +248,8 @@ class ChatClient:
             else:
                 ended = await self._while_connected(session)
                 token = session.token
+            if self._state is State.STOPPED:
+                return
             comeback = self._backoff.after(ended)
             if isinstance(comeback, GiveUp):
                 log.error("stopped: %s", comeback.why)
