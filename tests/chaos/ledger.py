@@ -2,8 +2,8 @@
 
 With M a message, U a member other than its sender at M's place in the conversation:
 
-- *missing push*: no device of U got M before the end of the run, neither by frame nor by sync, and the ledger has no push
-  of M to U that was sent.
+- *missing push*: no device of U got M before the end of the run, neither by frame nor by sync, and the ledger has no
+  push of M to U that was sent.
 - *wrong push*: the ledger has one, although U is M's sender or no member; or although some device of U held one and the
   same live socket from one second before M was recorded until the push was decided, and had got M's frame longer ago
   than the receipt timeout and a second. Inside that time nobody can know: the receipt may be on its way.
