@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(role, help=text, description=f"Run {text}.").set_defaults(run=_serve)
     _add_migrate(commands)
     _add_rebuild(commands)
+    _add_republish(commands)
     return parser
 
 
@@ -141,6 +142,59 @@ async def _rebuild(settings: ChatApiSettings, given: argparse.Namespace) -> int:
     ]
     print(table(("table", "live rows", "checksum", "rebuilt rows", "checksum", "result"), rows))  # noqa: T201
     return 1 if given.check and not rebuild.equal(found) else 0
+
+
+def _add_republish(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "republish",
+        help="publish a part of the record to EVENTS again and exit",
+        description="Ask the relay to go back and publish a part of the record to EVENTS again; shows how far it is. "
+        "Nobody gets anything twice: fan-out knows what it has settled, other readers tell a repeat by the event's id. "
+        "Not needed when JetStream's data is gone: the relay notices that by itself.",
+        epilog="Exit status: 0 when done (with --no-wait: when asked), 1 when not, 2 when --since is none.",
+    )
+    parser.add_argument(
+        "--since",
+        required=True,
+        help="from where on: an instant with its offset (2026-01-31T08:15:00Z), an event's position, or all",
+    )
+    parser.add_argument("--no-wait", action="store_true", help="ask only, do not wait until it is done")
+    parser.set_defaults(run=_republish)
+
+
+async def _republish(settings: ChatApiSettings, given: argparse.Namespace) -> int:
+    from chat_api import migrate
+    from chat_api.console import EventsProgress
+    from chat_api.relay import republish
+    from chat_api.store.database import is_away
+
+    progress = EventsProgress("republish")
+    try:
+        since = republish.parse_since(given.since)
+    except republish.NotASince as wrong:
+        _complain(str(wrong))
+        return 2
+    try:
+        events = await republish.republish(settings, since, progress, wait=not given.no_wait)
+    except republish.NoRelay:
+        return _complain(
+            f"no relay has begun within {republish.NO_RELAY_AFTER_S:g} s: is one running (natter_relay_active)? The "
+            "request stays, and the next relay will do it"
+        )
+    except Exception as error:
+        if is_away(error):
+            return _complain(f"Postgres does not answer ({type(error).__name__})")
+        if getattr(error, "sqlstate", None) in ("42P01", "42703"):
+            return _complain(f"the database's schema is not at {migrate.head_revision()}: run `chat_api migrate`")
+        raise
+    if not events:
+        print("nothing has been published since then")  # noqa: T201
+    elif given.no_wait:
+        print(f"asked the relay to publish {events:,} events again")  # noqa: T201
+    else:
+        progress.finished()
+        print(f"published {events:,} events again")  # noqa: T201
+    return 0
 
 
 def _complain(text: str) -> int:

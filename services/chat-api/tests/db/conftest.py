@@ -20,9 +20,11 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import migrate
+from chat_api.fanout import lane
 from chat_api.settings import ChatApiSettings
 from chat_api.store.database import create_engine
 from chat_api.store.unit_of_work import PostgresUnitOfWork
+from chat_api.testing_world import World
 from contracts.streams import ALL_STREAMS
 from kit import bus
 from stack.options import Backend, StackOptions
@@ -212,3 +214,38 @@ async def background() -> AsyncIterator[Callable[[Coroutine[Any, Any, Any]], asy
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
             raise result
+
+
+@pytest.fixture
+async def world(
+    settings: ChatApiSettings,
+    engine: AsyncEngine,
+    observer: Client,
+    servers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[World]:
+    """An empty world with a relay; fan-outs are started by the test."""
+    # What is waited for is what lanes have written down.
+    monkeypatch.setattr(lane, "RENEW_EVERY_S", 0.1)
+    edges = await bus.connect(
+        settings.model_copy(
+            update={
+                "nats_user": "ws-edge",
+                "nats_password": type(settings.nats_password)(servers.stack.nats_password("ws-edge")),
+            }
+        ),
+        service="ws-edge",
+    )
+
+    async def disconnected(reason: str) -> None:
+        # As bootstrap does.
+        for fanout in made.fanouts:
+            fanout.interrupted(reason)
+
+    client = await bus.connect(settings, service="chat-api", on_disconnected=disconnected)
+    made = World(settings, engine, client, edges)
+    await made.open(observer)
+    yield made
+    await made.close()
+    await bus.close(client)
+    await bus.close(edges)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
-from tqdm import tqdm
 
 from chat_api.relay import cursor as cursors
-from chat_api.relay.cursor import NAME, Cursor
+from chat_api.relay.cursor import NAME
 from chat_api.relay.waker import CHANNEL
 from chat_api.settings import ChatApiSettings
 from chat_api.store.database import connect
@@ -65,48 +63,49 @@ def parse_since(text: str) -> datetime | int | None:
     if instant is None or instant.tzinfo is None:
         raise NotASince(
             f"{text!r} is no beginning: give an instant with its offset (2026-01-31T08:15:00Z), the position of an"
-            " event, or `all`"
+            " event, or all"
         )
     return instant
 
 
-async def republish(settings: ChatApiSettings, since: datetime | int | None, *, wait: bool) -> int:
-    """Ask for everything from `since` on (None: all), and wait until it is done; returns the exit status."""
+class NoRelay(Exception):
+    """Nobody has taken the request; it stays for whoever becomes the relay."""
+
+
+class Progress(Protocol):
+    """Is told how far the relay is."""
+
+    def started(self, total: int) -> None:
+        """So many events will be published again."""
+
+    def advanced(self, count: int) -> None:
+        """So many more are."""
+
+
+async def republish(
+    settings: ChatApiSettings, since: datetime | int | None, progress: Progress, *, wait: bool = True
+) -> int:
+    """Ask for everything from `since` on (None: all) to be published again; returns how many events that are.
+
+    0: nothing has been published since then, and nothing is asked. With `wait`, returns when the relay has done it, and
+    raises `NoRelay` if none has begun within `NO_RELAY_AFTER_S` seconds.
+    """
+    connection = await connect(settings, "chat-api republish", patient=True)
     try:
-        connection = await connect(settings, "chat-api republish")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as away:
-        _say(f"Postgres cannot be reached: {type(away).__name__}: {away}")
-        return 1
-    try:
-        await connection.execute("SET statement_timeout = 0")
-        return await _republish(connection, since, wait)
-    except asyncpg.UndefinedColumnError:
-        _say("the database's schema is not at this release: run `python -m chat_api migrate`")
-        return 1
+        before = (await cursors.load(connection)).key
+        start = await _start(connection, since)
+        events = 0 if start is None else await cursors.count(connection, start, before)
+        if start is None or not events:
+            return 0
+        progress.started(events)
+        await connection.execute(_ASK, NAME, str(start.txid), start.position)
+        await connection.execute(f"NOTIFY {CHANNEL}")
+        if wait:
+            await _until_taken(connection)
+            await _watch(connection, before, events, progress)
+        return events
     finally:
         await connection.close()
-
-
-async def _republish(connection: asyncpg.Connection[Any], since: datetime | int | None, wait: bool) -> int:
-    before = await cursors.load(connection)
-    start = await _start(connection, since)
-    if start is None or start >= before.key:
-        _say("nothing has been published since then: there is nothing to publish again")
-        return 0
-    events = await cursors.count(connection, start, before.key)
-    _say(f"asking the relay to publish {events} events again")
-    await connection.execute(_ASK, NAME, str(start.txid), start.position)
-    await connection.execute(f"NOTIFY {CHANNEL}")
-    if not wait:
-        return 0
-    if not await _taken(connection):
-        _say(
-            f"no relay has taken the request within {NO_RELAY_AFTER_S:g} s. It stays: the next relay that starts will"
-            " do it. Is one running (natter_relay_active)?"
-        )
-        return 1
-    await _watch(connection, before, events)
-    return 0
 
 
 async def _start(connection: asyncpg.Connection[Any], since: datetime | int | None) -> Key | None:
@@ -117,26 +116,20 @@ async def _start(connection: asyncpg.Connection[Any], since: datetime | int | No
     return None if row is None else Key(int(row["txid_text"]), row["position"]).predecessor()
 
 
-async def _taken(connection: asyncpg.Connection[Any]) -> bool:
+async def _until_taken(connection: asyncpg.Connection[Any]) -> None:
     give_up = asyncio.get_running_loop().time() + NO_RELAY_AFTER_S
     while await connection.fetchval(_STILL_ASKED, NAME):
         if asyncio.get_running_loop().time() > give_up:
-            return False
+            raise NoRelay
         await asyncio.sleep(LOOK_EVERY_S)
-    return True
 
 
-async def _watch(connection: asyncpg.Connection[Any], before: Cursor, events: int) -> None:
-    with tqdm(total=events, unit=" events", file=sys.stderr, dynamic_ncols=True) as bar:
-        done = 0
-        while done < events:
-            await asyncio.sleep(LOOK_EVERY_S)
-            now = (await cursors.load(connection)).key
-            left = 0 if now >= before.key else await cursors.count(connection, now, before.key)
-            bar.update(events - left - done)
-            done = events - left
-    _say(f"published {events} events again")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - this is a command, and its answer
+async def _watch(connection: asyncpg.Connection[Any], before: Key, events: int, progress: Progress) -> None:
+    done = 0
+    while done < events:
+        await asyncio.sleep(LOOK_EVERY_S)
+        now = (await cursors.load(connection)).key
+        left = 0 if now >= before else await cursors.count(connection, now, before)
+        # The relay may go back once more meanwhile.
+        progress.advanced(max(0, events - left - done))
+        done = max(done, events - left)

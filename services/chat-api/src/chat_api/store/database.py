@@ -44,8 +44,10 @@ def create_engine(settings: DatabaseSettings, application_name: str, *, patient:
     )
 
 
-async def connect(settings: DatabaseSettings, application_name: str) -> asyncpg.Connection[Any]:
-    """One connection outside the pool, for what lasts: a session lock, LISTEN."""
+async def connect(
+    settings: DatabaseSettings, application_name: str, *, patient: bool = False
+) -> asyncpg.Connection[Any]:
+    """One connection outside the pool, for what lasts: a session lock, LISTEN; `patient` as in `create_engine`."""
     url = make_url(settings.database_url)
     return await asyncpg.connect(
         host=url.host,
@@ -54,8 +56,8 @@ async def connect(settings: DatabaseSettings, application_name: str) -> asyncpg.
         database=url.database,
         password=settings.database_password.get_secret_value() or None,
         timeout=settings.database_timeout_s,
-        command_timeout=settings.database_timeout_s,
-        server_settings=_server_settings(settings, application_name),
+        command_timeout=None if patient else settings.database_timeout_s,
+        server_settings=_server_settings(settings, application_name) | ({"statement_timeout": "0"} if patient else {}),
     )
 
 
