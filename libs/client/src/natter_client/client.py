@@ -123,6 +123,11 @@ class ChatClient:
         return self._state
 
     @property
+    def edge_id(self) -> str | None:
+        """The edge that holds the socket; None without one."""
+        return None if self._session is None else self._session.connected.edge_id
+
+    @property
     def timelines(self) -> dict[str, StreamTimeline]:
         """What is known of each stream (`conversation:<id>`, `user:<id>`); not to be changed."""
         return self._timelines.streams
