@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import migrate
 from chat_api.commands import handlers
+from chat_api.commands.ports import Recordable
 from chat_api.domain.commands import (
     AddParticipants,
     AdvanceRead,
@@ -37,6 +38,7 @@ from chat_api.store.upcast import upcast
 from chat_api.testing import SERVICE, create, register, send
 from contracts.codec import decode
 from contracts.envelope import Envelope
+from contracts.events import UserRegistered
 from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream, UserStream
 from contracts.times import now
@@ -351,6 +353,30 @@ async def test_everything_goes_on_meanwhile(
     assert sum(writer.sent for writer in writers) > 0
 
 
+async def test_what_commits_late_is_not_passed_over(
+    full: None, uow: PostgresUnitOfWork, settings: ChatApiSettings, db: asyncpg.Connection[Any]
+) -> None:
+    """A transaction that wrote early and is still open: what is younger waits for it, and so does the exchange."""
+    del full
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
+    async with uow.begin({UserStream("slow")}) as slow:
+        await slow.append([Recordable(UserStream("slow"), register_event("slow"), {})], now())
+        for name in ("quick", "quicker"):
+            await handlers.register_user(register(name), uow, actor_id="x", password_hash=None, once=None, status=201)
+        rebuilding = asyncio.create_task(run(settings))
+        while not await db.fetchval(waiting, GATE_LOCK):
+            assert not rebuilding.done()
+            await asyncio.sleep(0.01)
+    assert differing(await rebuilding) == {}
+    names = await db.fetch("SELECT user_id FROM users WHERE user_id = ANY($1)", ["slow", "quick", "quicker"])
+    assert len(names) == 3
+
+
+def register_event(user_id: str) -> UserRegistered:
+    """What a registration records."""
+    return UserRegistered(user_id=user_id, roles=("customer",), registered_at=now())
+
+
 async def test_writers_who_wait_too_long_are_told_to_come_again(
     uow: PostgresUnitOfWork, servers: Any, database: str, db: asyncpg.Connection[Any]
 ) -> None:
@@ -423,6 +449,19 @@ async def test_a_reader_who_never_ends_is_named_as_the_reason(
         with pytest.raises(RebuildFailed, match="somebody holds a lock"):
             await failing
         assert differing(await run(settings, check=True)) == {}, "comparing asks no reader"
+
+
+async def test_a_sync_has_its_tables_for_itself(
+    full: None, settings: ChatApiSettings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From before its snapshot to its end: what is exchanged in between would look half filled to it."""
+    del full
+    monkeypatch.setattr(rebuild, "READERS_WAIT_S", 0.05)
+    monkeypatch.setattr(rebuild, "READERS_TRIES", 2)
+    async with sync.snapshot(engine):
+        with pytest.raises(RebuildFailed, match="somebody holds a lock"):
+            await run(settings)
+    assert differing(await run(settings)) == {}
 
 
 async def test_a_view_on_a_table_is_no_reason_to_drop_it(
