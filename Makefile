@@ -13,11 +13,14 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 # mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
 TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo)
 INTEGRATION := tests/integration
+# make chaos: how many runs, and the seed of the first.
+RUNS ?= 20
+SEED ?= 1
 # Tests of libs/stack that hold for embedded and for containerised servers alike.
 EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/test_either_backend.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-unit test-integration test-containers bench lint format lock up down clean
+.PHONY: help setup dev demo test test-unit test-integration test-containers chaos bench lint format lock up down clean
 
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +56,9 @@ test-integration: $(READY) ## Run the black-box tests against real NATS and Post
 
 test-containers: $(READY) ## Run the same tests with NATS and Postgres from containers
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(INTEGRATION) $(ARGS)
+
+chaos: $(READY) ## Play RUNS seeded runs from SEED on while faults fire; exit 0 only if nothing is lost or wrong
+	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(ARGS)
 
 bench: $(READY) ## Measure, and add a line to bench/results.ndjson
 	@$(BIN)/python -m bench.latency $(ARGS)

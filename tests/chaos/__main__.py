@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import datetime
+import logging
 import os
 import platform
 import shlex
@@ -159,6 +160,8 @@ async def _guarded(options: argparse.Namespace, console: Console) -> int:
 def main() -> int:
     """The exit code of the whole."""
     options = arguments()
+    # The clients complain of what is done to them, as they should.
+    logging.getLogger("natter_client").addHandler(logging.NullHandler())
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
     try:
         return asyncio.run(_guarded(options, console))

@@ -109,4 +109,4 @@ class Evidence:
     ack_timeout_s: float
     """DELIVERY_ACK_TIMEOUT of the stack."""
     pushes_may_repeat: bool
-    """The notifier was killed or cut from its table: between a push and its record it may push once more."""
+    """The notifier was killed: between a push and its record it pushes once more."""

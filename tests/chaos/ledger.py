@@ -7,8 +7,8 @@ With M a message, U a member other than its sender at M's place in the conversat
 - *wrong push*: the ledger has one, although U is M's sender or no member; or although some device of U held one and the
   same live socket from one second before M was recorded until the push was decided, and had got M's frame longer ago
   than the receipt timeout and a second. Inside that time nobody can know: the receipt may be on its way.
-- *second push*: two rows for M and U; or the provider was given M for U twice, unless the notifier was killed or cut
-  from its table in this run: whoever dies between a push and its record pushes once more, under the same id.
+- *second push*: two rows for M and U; or the provider was given M for U twice, unless the notifier was killed in this
+  run: whoever dies between a push and its record pushes once more, under the same id.
 
 A push beside the ones that are due is allowed for an important message (a desktop may have got it, and no mobile).
 """

@@ -151,15 +151,19 @@ def make_plan(seed: int, *, fault: str | None = None, messages: int = MESSAGES) 
 
     `fault` asks for one kind instead, and for no second one beside it. Raises KeyError for a kind that does not exist.
     """
-    chance = random.Random(seed)
-    people = _people(chance)
-    chats = _chats(chance, people)
-    memberships = _memberships(chance, chats, people)
-    says = _says(chance, people, chats, memberships, messages)
-    faults = _faults(chance, seed, fault)
+    people = _people(_chance(seed, "people"))
+    chats = _chats(_chance(seed, "chats"), people)
+    memberships = _memberships(_chance(seed, "memberships"), chats)
+    says = _says(_chance(seed, "says"), people, chats, memberships, messages)
+    faults = _faults(_chance(seed, "faults"), seed, fault)
     present = [device.name for person in people for device in person.devices if not device.away_at(0.0)]
-    jumping = tuple(chance.sample(present, min(CLOCKS_JUMP_FOR, len(present))))
+    jumping = tuple(_chance(seed, "clocks").sample(present, min(CLOCKS_JUMP_FOR, len(present))))
     return Plan(seed, people, chats, says, memberships, faults, jumping)
+
+
+def _chance(seed: int, what: str) -> random.Random:
+    """Dice for one part of the plan: fewer messages, or another fault, leave everything else as it is."""
+    return random.Random(f"{seed} {what}")
 
 
 def _people(chance: random.Random) -> tuple[PersonPlan, ...]:
@@ -217,7 +221,7 @@ def _always_away(people: Sequence[PersonPlan], name: str) -> bool:
     return all(device.absences and device.absences[0].begin_s == 0 and device.stays_away for device in devices)
 
 
-def _memberships(chance: random.Random, chats: Sequence[Chat], people: Sequence[PersonPlan]) -> tuple[Membership, ...]:
+def _memberships(chance: random.Random, chats: Sequence[Chat]) -> tuple[Membership, ...]:
     """In some runs somebody (never an owner) is taken out of a conversation; half of them are let in again."""
     if chance.random() < 0.6:
         return ()

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import resource
 import sys
 from bisect import bisect_left
@@ -211,6 +212,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=3000, help="default: %(default)s")
     wanted = parser.parse_args().clients
     clients = possible(wanted)
+    logging.getLogger("natter_client").addHandler(logging.NullHandler())
     console = Console(width=None if sys.stdout.isatty() else 130)
     if clients < wanted:
         console.print(f"this process may open files for {clients} clients only")
