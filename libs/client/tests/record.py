@@ -82,10 +82,7 @@ class Record:
         was_in = self.takes_part(conversation)
         event = self._append(f"conversation:{conversation}", kind, data, txid)
         note = {"user_id": self.me, "conversation_id": conversation, "at_seq": event.seq}
-        if kind == "conversation.created" and self.me in data["participant_ids"]:
-            spans.append(Membership(event.seq))
-            self._append(self.mine, "user.conversation_joined", note, txid)
-        elif kind == "participant.joined" and data["user_id"] == self.me:
+        if (kind == "conversation.created" and self.me in data["participant_ids"]) or (kind == "participant.joined" and data["user_id"] == self.me):
             spans.append(Membership(event.seq))
             self._append(self.mine, "user.conversation_joined", note, txid)
         elif kind == "participant.left" and data["user_id"] == self.me:
@@ -140,9 +137,7 @@ class Record:
         following = Cursor(cursor.txid, 0, page[-1]) if more else Cursor(cursor.txid)
         heads = tuple(ConversationHead(id=name, last_seq=self.heads[f"conversation:{name}"]) for name in page)
         own = self.heads.get(self.mine, 0)
-        answer = SyncPage(
-            conversations=heads, user_seq=own, next_cursor=str(following), has_more=more, reset=reset
-        )
+        answer = SyncPage(conversations=heads, user_seq=own, next_cursor=str(following), has_more=more, reset=reset)
         return answer, following
 
     def _txid(self, txid: int | None, *streams: str) -> int:

@@ -26,6 +26,7 @@ class RepairUnderWay:
     after_seq: int
     page: tuple[list[Delivered], int] | None = None
     asked: bool = False
+    seen: int = 0
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -76,9 +77,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def somebody_else_joins(self, which: int) -> None:
         conversation = self.conversations[which % len(self.conversations)]
-        self.record.commit(
-            conversation, "participant.joined", {"conversation_id": conversation, "user_id": "another"}
-        )
+        self.record.commit(conversation, "participant.joined", {"conversation_id": conversation, "user_id": "another"})
 
     @precondition(lambda self: self.conversations)
     @rule(which=st.integers(0, 20))
@@ -266,19 +265,20 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _step_repair(self, one: RepairUnderWay, limit: int) -> None:
         if not one.asked:
+            one.seen = self.timelines.streams[one.repair.stream].known_last
             one.page, one.asked = self.record.history(one.repair.stream, one.after_seq, limit), True
             return
         page, one.page, one.asked = one.page, None, False
         if page is None:
             self.repairs.remove(one)
-            self._do(self.timelines.repair_ended(one.repair, last_seq=None))
+            self._do(self.timelines.repair_refused(one.repair, one.seen))
             return
         events, last_seq = page
         self._do(self.timelines.repaired(events))
         one.after_seq = events[-1].seq if events else one.repair.until_seq
-        if one.after_seq >= one.repair.until_seq:
+        if not self.timelines.repair_goes_on(one.repair, one.after_seq):
             self.repairs.remove(one)
-            self._do(self.timelines.repair_ended(one.repair, last_seq=last_seq))
+            self._do(self.timelines.repair_ended(one.repair, last_seq))
 
 
 AnyOrder.TestCase.settings = settings(

@@ -78,7 +78,7 @@ class Backoff:
             at_least_s = max(at_least_s, options.backoff_base_s)
         self.attempts += 1
         if self.attempts > options.attempts_max:
-            wait_s = options.slow_retry_s * (1 - _SLOW_JITTER + 2 * _SLOW_JITTER * self._random())
+            wait_s = options.slow_retry_s * (1 + _SLOW_JITTER * (2 * self._random() - 1))
             return Pause(max(wait_s, at_least_s), fresh_token, offline=True)
         return Pause(at_least_s + self._random() * self.ceiling_s(), fresh_token)
 

@@ -104,9 +104,9 @@ class ChatClient:
         self._agenda = Agenda(
             clock,
             {
-                SYNC: self._sync,
-                SECOND_SYNC: self._sync,
-                TAIL_SYNC: self._sync,
+                SYNC: lambda: self._keeper.sync(),
+                SECOND_SYNC: lambda: self._keeper.sync_unless_failing(),
+                TAIL_SYNC: lambda: self._keeper.sync_unless_failing(),
                 _SILENCE: self._check_silence,
                 _REFRESH: self._refresh,
                 _LEAVE: self._leave,
@@ -302,9 +302,6 @@ class ChatClient:
             session.leave_at = self._clock.monotonic() + max(0.0, after_s)
             self._agenda.at(_LEAVE, session.leave_at)
 
-    def _sync(self) -> None:
-        self._keeper.sync()
-
     def _leave(self) -> None:
         if self._session is not None:
             self._spawn(self._session.close())
@@ -315,7 +312,7 @@ class ChatClient:
         if session is None:
             return
         now = self._clock.monotonic()
-        if session.probed_at is not None and session.heard_at <= session.probed_at:
+        if session.probed_at is not None and session.heard_at < session.probed_at:
             # Asked, and no answer.
             self.stats.half_open += 1
             session.abort()

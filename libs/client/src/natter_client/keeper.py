@@ -125,6 +125,11 @@ class Keeper:
             self._running = True
             self._spawn(self._sync())
 
+    def sync_unless_failing(self) -> None:
+        """A sync for the sake of caution; while syncs fail, the one that is to be tried again is enough."""
+        if not self._failures:
+            self.sync()
+
     async def caught_up(self) -> None:
         """Wait until all is shown that a sync which begins after this call tells of."""
         waiter = _Waiter(self._begun, asyncio.get_running_loop().create_future())
@@ -268,14 +273,16 @@ class Keeper:
         conversation_id = repair.stream.removeprefix("conversation:")
         after_seq, last_seq, failures = repair.after_seq, 0, 0
         while self._timelines.repair_goes_on(repair, after_seq):
+            seen = 0
             try:
                 async with self._parallel:
+                    seen = self._timelines.streams[repair.stream].known_last
                     page = await self._api.events(conversation_id, after_seq)
                 if not page.events:
                     raise RequestFailed(f"{repair.stream} ends at {page.last_seq}, but frames were above it")
             except RequestFailed as failed:
                 if failed.code in (ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN):
-                    self._do(self._timelines.repair_ended(repair, last_seq=None))
+                    self._do(self._timelines.repair_refused(repair, seen))
                     return
                 failures += 1
                 await self._pause(self._wait_s(failures, failed))
@@ -283,7 +290,7 @@ class Keeper:
             failures = 0
             self._do(self._timelines.repaired(_events(page)))
             after_seq, last_seq = page.events[-1].seq, page.last_seq
-        self._do(self._timelines.repair_ended(repair, last_seq=last_seq))
+        self._do(self._timelines.repair_ended(repair, last_seq))
 
     def _wait_s(self, failures: int, failed: RequestFailed) -> float:
         ceiling_s = exponential(failures, _RETRY_BASE_S, self._options.backoff_cap_s)

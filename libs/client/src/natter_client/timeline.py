@@ -153,8 +153,12 @@ class StreamTimeline:
         self._end(Standing.LEFT, epoch)
         return self.flow(epoch)
 
-    def unreachable(self, epoch: int) -> list[Delivered]:
-        """The server does not show this stream to the user any more."""
+    def unreachable(self, epoch: int, seen: int) -> list[Delivered]:
+        """The server does not show this stream to the user any more; it was asked when `seen` was known.
+
+        Whatever lies at or below was of memberships that have ended; what came later may be of the next one.
+        """
+        self._forget_below(seen)
         self._end(Standing.UNREACHABLE, epoch)
         return self.flow(epoch)
 

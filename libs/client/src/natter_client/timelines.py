@@ -103,8 +103,8 @@ class Timelines:
         self._in_snapshot = False
         self._named: set[str] = set()
         self._epoch_before_sync = 0
-        self._puzzles: dict[str, int] = {}
-        """Frames that fitted nowhere when the sync began: streams, and the highest seq of each."""
+        self._seen: dict[str, int] = {}
+        """What was known when the sync began of the streams that were not complete then."""
         for name, place in (places or {}).items():
             stream = self._stream(name)
             stream.base = stream.head = place.head
@@ -129,8 +129,7 @@ class Timelines:
         self._in_snapshot = False
         self._named.clear()
         self._epoch_before_sync = self._epoch
-        unsettled = (self.streams[name] for name in self._unsettled)
-        self._puzzles = {stream.name: max(stream.pending) for stream in unsettled if stream.puzzled}
+        self._seen = {name: self.streams[name].known_last for name in self._unsettled}
 
     def sync_page(self, page: SyncPage) -> list[Step]:
         """One page of the sync, in the order in which they were asked for."""
@@ -163,15 +162,25 @@ class Timelines:
         filled = stream.standing is Standing.OPEN and stream.head >= repair.until_seq
         return after_seq < repair.until_seq and not filled and stream.standing is not Standing.UNREACHABLE
 
-    def repair_ended(self, repair: Repair, *, last_seq: int | None) -> list[Step]:
-        """A repair got all it asked for and heard of `last_seq`; None: the stream is not the user's to read (404)."""
+    def repair_ended(self, repair: Repair, last_seq: int) -> list[Step]:
+        """A repair got all it asked for, and heard that the stream goes to `last_seq`."""
+        stream = self._stream(repair.stream)
+        stream.repairing = False
+        stream.hint(last_seq)
+        if stream.standing is Standing.LEFT and last_seq > max(stream.head, repair.until_seq):
+            # A stranger would not have been answered: the next membership begins further on.
+            stream.repairing = True
+            onward: Step = Repair(stream.name, max(stream.head, repair.until_seq), last_seq, stream.epoch)
+            return [onward, *self._settle((repair.stream,))]
+        return self._settle((repair.stream,))
+
+    def repair_refused(self, repair: Repair, seen: int) -> list[Step]:
+        """The stream is not the user's to read (404); it was asked for when `seen` was the `known_last`."""
         stream = self._stream(repair.stream)
         stream.repairing = False
         steps: list[Step] = []
-        if last_seq is not None:
-            stream.hint(last_seq)
-        elif stream.standing is Standing.OPEN and stream.epoch == repair.epoch:
-            steps += self._shown(stream.unreachable(self._next_epoch()))
+        if stream.standing is Standing.OPEN and stream.epoch == repair.epoch:
+            steps = self._shown(stream.unreachable(self._next_epoch(), seen))
         return steps + self._settle((repair.stream,))
 
     @property
@@ -253,8 +262,8 @@ class Timelines:
             known_before = stream.epoch <= self._epoch_before_sync
             if stream.standing is Standing.OPEN and known_before and name != self._mine and name not in self._named:
                 touched.add(name)
-                steps += self._shown(stream.unreachable(self._next_epoch()))
-        for name, seq in self._puzzles.items():
+                steps += self._shown(stream.unreachable(self._next_epoch(), self._seen.get(name, 0)))
+        for name, seq in self._seen.items():
             if name not in self._named and self.streams[name].puzzled:
                 # Frames of a membership that began and ended unseen.
                 steps += self._shown(self.streams[name].left(seq, self._next_epoch()))
