@@ -630,7 +630,10 @@ async def test_cancelled_listener_is_noticed_and_replaced(nats_server: NatsServe
         assert edge.health.ready
         assert edge.health.alive
         assert old.is_closed
-        assert edge._bus._client is not old
+        new = edge._bus._client
+        assert new is not old
+        # Who hears the canary knows that the others stand, because it was subscribed behind them.
+        assert [subscription.subject for subscription in new._subs.values()][-1] == edge._canary.subject
         for seq in range(1, 51):
             await fan_out.durable("ann", seq)
             await fan_out.durable("bob", seq, ticket=1000 + seq)
