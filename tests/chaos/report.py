@@ -133,8 +133,9 @@ _COLUMNS = ("fault", "runs", "messages", *FINDINGS, "heal p50", "p99")
 def table(results: Sequence[Result]) -> Table:
     """For the terminal."""
     drawn = Table(box=SIMPLE)
-    for column in _COLUMNS:
-        drawn.add_column(column, justify="left" if column == "fault" else "right", overflow="fold")
+    drawn.add_column(_COLUMNS[0], no_wrap=True)
+    for column in _COLUMNS[1:]:
+        drawn.add_column(column, justify="right")
     for row in rows(results):
         drawn.add_row(row.kind, *_cells(row.injected, row.messages, row.counts, row.heal_p50_s, row.heal_p99_s))
     whole = totals(results)
