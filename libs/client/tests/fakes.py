@@ -33,7 +33,9 @@ Frame = dict[str, Any]
 async def until(look: Callable[[], object], timeout_s: float = 10.0) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(timeout_s):
-        while not look():
+        while True:
+            if look():
+                return
             await asyncio.sleep(0.002)
 
 

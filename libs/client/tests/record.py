@@ -82,7 +82,7 @@ class Record:
         was_in = self.takes_part(conversation)
         event = self._append(f"conversation:{conversation}", kind, data, txid)
         note = {"user_id": self.me, "conversation_id": conversation, "at_seq": event.seq}
-        if (kind == "conversation.created" and self.me in data["participant_ids"]) or (kind == "participant.joined" and data["user_id"] == self.me):
+        if self.me in data.get("participant_ids", ()) or (kind == "participant.joined" and data["user_id"] == self.me):
             spans.append(Membership(event.seq))
             self._append(self.mine, "user.conversation_joined", note, txid)
         elif kind == "participant.left" and data["user_id"] == self.me:

@@ -1,4 +1,4 @@
-"""Whatever is lost, repeated, late or cut off: in the end the timelines are the record's, and never was anything wrong."""
+"""Whatever is lost, repeated, late or cut off: the timelines end in the record's state, and were never wrong."""
 
 from __future__ import annotations
 

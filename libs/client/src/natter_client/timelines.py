@@ -157,7 +157,7 @@ class Timelines:
         return steps + self._settle(touched)
 
     def repair_goes_on(self, repair: Repair, after_seq: int) -> bool:
-        """Whether another page is needed behind `after_seq`. A membership that ended may have begun again further on."""
+        """Whether a page behind `after_seq` is needed. A membership that ended may have begun again further on."""
         stream = self._stream(repair.stream)
         filled = stream.standing is Standing.OPEN and stream.head >= repair.until_seq
         return after_seq < repair.until_seq and not filled and stream.standing is not Standing.UNREACHABLE
