@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -23,6 +25,7 @@ class Echo:
         self.ended: list[str] = []
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self.port = self.port or free_port()
@@ -35,10 +38,20 @@ class Echo:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def reset_all(self) -> None:
+        """End every connection with a reset."""
+        for writer in self._writers:
+            writer.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         try:
             while data := await reader.read(65_536):
                 self.received += data
@@ -51,6 +64,7 @@ class Echo:
             pass  # the stream's own callback would complain about a cancelled task
         finally:
             self._tasks.discard(task)
+            self._writers.discard(writer)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -251,3 +265,17 @@ async def test_close_leaves_nothing(echo: Echo) -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, proxy.port)
         await proxy.close()
+
+
+async def test_an_end_that_comes_after_a_reset_hurts_nobody(proxy: FaultProxy, echo: Echo) -> None:
+    """During a stall one side ends and the other one is reset; the heal passes on what is left, and nothing breaks."""
+    for _ in range(20):
+        async with connected(proxy) as streams:
+            assert await said_back(streams, b"before") == b"before"
+            proxy.stall()
+            streams[1].write_eof()
+            await echo.reset_all()
+            proxy.heal()
+            with contextlib.suppress(ConnectionResetError):
+                await asyncio.wait_for(streams[0].read(), _PATIENCE_S)
+        await until(lambda: proxy.open_connections == 0, "the connection is forgotten")

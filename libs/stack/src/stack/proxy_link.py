@@ -262,9 +262,11 @@ class Pipe:
             else:
                 self._network.stats.bytes_down += len(data)
             transport.write(data)
-        if self._eof and not self._waiting and not self.over:
+        # While the sink is full asyncio would end it later, by itself, and complain if the peer is gone by then.
+        if self._eof and not self._waiting and not self.over and not self._sink.full:
             self.over = True
-            if transport.can_write_eof():
+            # The peer may have reset it already: whoever reads there is about to hear of it.
+            with contextlib.suppress(OSError):
                 transport.write_eof()
             self._on_over()
 
