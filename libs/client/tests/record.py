@@ -127,6 +127,15 @@ class Record:
         """The user's memberships in a stream."""
         return self.memberships.get(stream.removeprefix("conversation:"), [])
 
+    def left_note(self, conversation: str) -> int:
+        """Where the user's own stream tells of the last leaving of a conversation; 0 if it does not."""
+        notes = [
+            event.seq
+            for event in self.events
+            if event.type == "user.conversation_left" and event.data["conversation_id"] == conversation
+        ]
+        return max(notes, default=0)
+
     def at(self, stream: str, seq: int) -> Envelope:
         """One event."""
         return next(event for event in self.events if (event.subject, event.seq) == (stream, seq))

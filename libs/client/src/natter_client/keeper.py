@@ -162,7 +162,7 @@ class Keeper:
         finally:
             self._running = False
         if failed is not None:
-            self._do(self._timelines.end_sync())
+            self._do(self._timelines.end_sync(complete=False))
             self._failed(failed)
             return
         self._stats.syncs += 1
@@ -170,7 +170,7 @@ class Keeper:
         for waiter in self._waiters:
             if waiter.after < self._begun and waiter.targets is None:
                 waiter.targets = self._timelines.gapped
-        self._do(self._timelines.end_sync())
+        self._do(self._timelines.end_sync(complete=True))
         self._check_waiters()
         self._next_sync()
 

@@ -64,6 +64,7 @@ class StreamTimeline:
         "pending",
         "repairing",
         "standing",
+        "vouched",
     )
 
     def __init__(self, name: str, me: str, *, pending_max: int, events_kept_max: int) -> None:
@@ -78,7 +79,9 @@ class StreamTimeline:
         self.events: deque[Delivered] = deque(maxlen=events_kept_max)
         """The newest of what was shown, in order."""
         self.epoch = 0
-        """Changes with each opening: tells an answer about an earlier membership from one about this."""
+        """Changes with each opening."""
+        self.vouched = 0
+        """Changes whenever a sync says that the user takes part: a refusal that was asked for before is old."""
         self.repairing = False
         self.gap_open = False
         self._me = me
@@ -107,6 +110,8 @@ class StreamTimeline:
         if event.seq <= self.head or event.seq in self.pending:
             return None
         self.known_last = max(self.known_last, event.seq)
+        if event.source is Source.SYNC:
+            self.vouched = epoch
         if self.standing is not Standing.OPEN and self._begins(event):
             self.open(event.seq - 1, epoch)
         elif self.standing is not Standing.OPEN and self._ends(event) and event.seq != self.head + 1:
@@ -141,7 +146,7 @@ class StreamTimeline:
         self.base = self.head = base
         self.known_last = max(self.known_last, base)
         self.standing = Standing.OPEN
-        self.epoch = epoch
+        self.epoch = self.vouched = epoch
         self._forget_below(base)
 
     def left(self, at_seq: int, epoch: int) -> list[Delivered]:
@@ -161,6 +166,17 @@ class StreamTimeline:
         self._forget_below(seen)
         self._end(Standing.UNREACHABLE, epoch)
         return self.flow(epoch)
+
+    def explained(self, seen: int) -> None:
+        """A whole sync has ended that began when `seen` was known: frames up to there that fit nowhere never will.
+
+        They were of a membership that began and ended unseen, or they come again by another sync.
+        """
+        if self.standing is Standing.UNREACHABLE and any(seq <= seen for seq in self.pending):
+            # Unless the refusal was a mistake. Asking once more tells.
+            self.standing = Standing.OPEN
+        elif self.standing is not Standing.OPEN:
+            self._forget_below(seen)
 
     def rebase(self, base: int, epoch: int) -> list[Delivered]:
         """Give up what lies between `head` and `base`."""

@@ -22,7 +22,7 @@ class Repair:
     stream: str
     after_seq: int
     until_seq: int
-    epoch: int
+    vouched: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,12 @@ class Timelines:
             steps += self._merge(delivered(envelope, Source.SYNC))
         return steps + self._settle(touched)
 
-    def end_sync(self) -> list[Step]:
-        """The sync is over, whether it got all pages or not."""
+    def end_sync(self, *, complete: bool) -> list[Step]:
+        """The sync is over, with all its pages or not."""
         self._syncing = False
+        if complete:
+            for name, seen in self._seen.items():
+                self.streams[name].explained(seen)
         return self._settle(())
 
     def repaired(self, events: Iterable[Delivered]) -> list[Step]:
@@ -170,7 +173,7 @@ class Timelines:
         if stream.standing is Standing.LEFT and last_seq > max(stream.head, repair.until_seq):
             # A stranger would not have been answered: the next membership begins further on.
             stream.repairing = True
-            onward: Step = Repair(stream.name, max(stream.head, repair.until_seq), last_seq, stream.epoch)
+            onward: Step = Repair(stream.name, max(stream.head, repair.until_seq), last_seq, stream.vouched)
             return [onward, *self._settle((repair.stream,))]
         return self._settle((repair.stream,))
 
@@ -179,7 +182,7 @@ class Timelines:
         stream = self._stream(repair.stream)
         stream.repairing = False
         steps: list[Step] = []
-        if stream.standing is Standing.OPEN and stream.epoch == repair.epoch:
+        if stream.standing is Standing.OPEN and stream.vouched == repair.vouched:
             steps = self._shown(stream.unreachable(self._next_epoch(), seen))
         return steps + self._settle((repair.stream,))
 
@@ -238,6 +241,7 @@ class Timelines:
         return self._rebase(own, user_seq)
 
     def _conversation_head(self, stream: StreamTimeline, last_seq: int) -> list[Step]:
+        stream.vouched = self._next_epoch()
         match stream.standing:
             case Standing.UNKNOWN:
                 # Frames that came before the snapshot are shown, too: somebody was there to see them.
@@ -263,10 +267,6 @@ class Timelines:
             if stream.standing is Standing.OPEN and known_before and name != self._mine and name not in self._named:
                 touched.add(name)
                 steps += self._shown(stream.unreachable(self._next_epoch(), self._seen.get(name, 0)))
-        for name, seq in self._seen.items():
-            if name not in self._named and self.streams[name].puzzled:
-                # Frames of a membership that began and ended unseen.
-                steps += self._shown(self.streams[name].left(seq, self._next_epoch()))
         return steps
 
     def _rebase(self, stream: StreamTimeline, base: int) -> list[Step]:
@@ -313,6 +313,7 @@ class Timelines:
             if stream.standing is not Standing.OPEN:
                 stream.open(at_seq - 1, self._next_epoch())
                 steps = self._shown(stream.flow(self._next_epoch()))
+            stream.vouched = self._next_epoch()
             stream.hint(at_seq)
         self._unsettled.add(stream.name)
         return steps
@@ -336,7 +337,7 @@ class Timelines:
                 need_sync = True
             elif not stream.repairing:
                 stream.repairing = True
-                steps.append(Repair(name, stream.head, stream.known_last, stream.epoch))
+                steps.append(Repair(name, stream.head, stream.known_last, stream.vouched))
         if need_sync:
             steps.append(NeedSync())
         return steps
