@@ -10,11 +10,9 @@ import logging
 import os
 import platform
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,7 +90,7 @@ async def chaos(options: argparse.Namespace, console: Console) -> int:
                 findings = sum(whole.counts.values()) + whole.not_played
                 bar.update(task, advance=1, messages=whole.messages, findings=findings)
                 if not result.clean:
-                    console.print(f"    logs: {keep_logs(session.log_dir, seed)}", soft_wrap=True)
+                    console.print(f"    logs: {session.keep_logs(seed)}", soft_wrap=True)
                     if options.fail_fast:
                         break
                     await session.renew()
@@ -124,13 +122,6 @@ def _tell(console: Console, result: Result, options: argparse.Namespace) -> None
         console.print(f"    {result.counts[finding]} × {finding}, the first: {escape(words[0])}", soft_wrap=True)
     for line in result.faults:
         console.print(f"    {escape(line)}", soft_wrap=True)
-
-
-def keep_logs(log_dir: Path, seed: int) -> Path:
-    """Copy the parts' logs to where they outlive the stack, and say where that is."""
-    kept = Path(tempfile.mkdtemp(prefix=f"natter-chaos-{seed}-"))
-    shutil.copytree(log_dir, kept, dirs_exist_ok=True)
-    return kept
 
 
 def _circumstances(options: argparse.Namespace) -> dict[str, str]:

@@ -51,8 +51,8 @@ def _check_sends(evidence: Evidence, record: Record, verdict: Verdict) -> None:
             verdict.add(
                 LOST, f"{message.content!r} was accepted as {message.stream} {message.seq}, but the record {found}"
             )
-    for text in evidence.unanswered:
-        verdict.add(STUCK, f"the sender of {text!r} never got an answer")
+    for words in evidence.unanswered:
+        verdict.add(STUCK, f"never answered: {words}")
     for words in evidence.refused:
         verdict.add(STUCK, f"refused: {words}")
 

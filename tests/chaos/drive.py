@@ -67,7 +67,8 @@ class Run:
         self._begin = 0.0
         self._began_wall = 0.0
         self._accepted: list[Accepted] = []
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, str] = {}
+        """What has no answer yet, and who sends it how."""
         self._refused: list[str] = []
         self._heals: list[Heal] = []
         self._events: list[str] = []
@@ -153,7 +154,7 @@ class Run:
     async def _say(self, say: Say) -> None:
         content = f"{self._tag}:{say.content}"
         chat_id = self._chats[say.chat]
-        self._waiting.add(content)
+        self._waiting[content] = f"{say.device or say.sender} in {say.chat} since {say.at_s:.2f} s"
         seq: int | None = None
         try:
             if say.device is not None:
@@ -162,13 +163,14 @@ class Run:
                 seq = ack.seq if ack is not None else None
             if seq is None:
                 # No device, or one that was closed before it had an answer: whoever sends again does it by HTTP.
+                self._waiting[content] += ", by HTTP"
                 seq = await self._send_by_http(say, chat_id, content)
         except Rejected as refused:
             self._refused.append(f"{content}: {refused}")
         else:
             stream = f"conversation:{chat_id}"
             self._accepted.append(Accepted(time.time(), self._users[say.sender], stream, seq, content))
-        self._waiting.discard(content)
+        del self._waiting[content]
 
     async def _send_by_http(self, say: Say, chat_id: str, content: str) -> int:
         url = f"{self._world.doors.of_nobody.api_url}/v1/conversations/{chat_id}/messages"
@@ -228,7 +230,7 @@ class Run:
                 record=record,
                 sent=frozenset(f"{self._tag}:{say.content}" for say in self._plan.says),
                 accepted=self._accepted,
-                unanswered=sorted(self._waiting),
+                unanswered=[f"{content} ({how})" for content, how in self._waiting.items()],
                 refused=self._refused + [player.failed for player in self._players.values() if player.failed],
                 pushes=pushes,
                 provider_pushes=self._world.provider_pushes(),

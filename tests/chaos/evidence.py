@@ -99,7 +99,7 @@ class Evidence:
     """Texts that somebody tried to send, accepted or not."""
     accepted: Sequence[Accepted]
     unanswered: Sequence[str]
-    """Texts whose senders had no answer in the end."""
+    """Messages whose senders had no answer in the end, in words."""
     refused: Sequence[str]
     """What the server refused for good, in words; nothing of a plan deserves it."""
     pushes: Sequence[PushRow]

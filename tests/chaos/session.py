@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,11 +37,12 @@ class Session:
     ) -> None:
         await self._open.aclose()
 
-    @property
-    def log_dir(self) -> Path:
-        """Where the parts of the present stack write their logs."""
+    def keep_logs(self, seed: int) -> Path:
+        """Copy the parts' logs to where they outlive the stack, and say where that is."""
         assert self._world is not None
-        return self._world.stack.data_dir / "logs"
+        kept = Path(tempfile.mkdtemp(prefix=f"natter-chaos-{seed}-"))
+        shutil.copytree(self._world.stack.data_dir / "logs", kept, dirs_exist_ok=True)
+        return kept
 
     async def renew(self) -> None:
         """Go on with a new stack."""
