@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
+import nats
+from nats.aio.client import Client
 
 from contracts.ids import new_id
 from stack import Stack
@@ -48,6 +51,17 @@ class World:
         """A device of `who` on one of the edges (counted from 1)."""
         return device(self.stack.edge_urls[edge - 1], who.token, who.user_id, **options)  # type: ignore[arg-type]
 
-    def mute_device(self, who: Api, edge: int = 1) -> AbstractAsyncContextManager[object]:
+    @asynccontextmanager
+    async def observer(self) -> AsyncIterator[Client]:
+        """A NATS user who may do everything: to look at the road, and to damage it."""
+        client = await nats.connect(
+            self.stack.nats_url, user="observer", password=self.stack.nats_password("observer"), connect_timeout=5
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    def mute_device(self, who: Api, edge: int = 1) -> AbstractAsyncContextManager[asyncio.StreamReader]:
         """A device that takes frames and answers nothing."""
         return mute_device(self.stack.edge_urls[edge - 1], who.token)

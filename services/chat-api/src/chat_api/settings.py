@@ -19,7 +19,7 @@ class ChatApiSettings(DatabaseSettings):
     idempotency_ttl_s: int = Field(default=86_400, ge=60)
     """How long an `Idempotency-Key` is remembered. A `client_msg_id` is remembered for ever."""
 
-    sync_cursor_age_max_s: int = Field(default=2_592_000, ge=60)
+    sync_cursor_age_max_s: int = Field(default=2_592_000, ge=1)
     """Whoever was away longer gets a snapshot instead of everything that happened since."""
 
     send_batch_max: int = Field(default=64, ge=1, le=1000)
