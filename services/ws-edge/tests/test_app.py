@@ -611,7 +611,9 @@ async def test_deaf_edge_sends_its_sockets_elsewhere(edge: Edge, fan_out: FanOut
         await until(lambda: 1 in fan_out.receipts, "receipt")
 
 
-async def test_cancelled_listener_is_noticed_and_replaced(nats_server: NatsServer, fan_out: FanOut) -> None:
+async def test_cancelled_listener_is_noticed_and_replaced(
+    nats_server: NatsServer, fan_out: FanOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """NATS' reader is gone while the connection seems to stand: not ready, healed by itself, resync, and all flows."""
     quick: dict[str, Any] = {"canary_deaf_after_s": 0.3, "drain_window_s": 0.01}
     async with (
@@ -622,11 +624,20 @@ async def test_cancelled_listener_is_noticed_and_replaced(nats_server: NatsServe
         assert edge._bus is not None
         old = edge._bus._client
         assert old._reading_task is not None
+        # Noted, not polled: healing takes a few milliseconds here.
+        missing: list[str] = []
+        set_missing = edge.health.missing
+
+        def note(need: str, reason: str) -> None:
+            missing.append(need)
+            set_missing(need, reason)
+
+        monkeypatch.setattr(edge.health, "missing", note)
         old._reading_task.cancel()
-        await until(lambda: not edge.health.ready, "not ready")
         for client in (ann, bob):
             assert (await frame(client))["action"] == "reconnect"
             assert (await frame(client))["action"] == "resync"
+        assert missing[0] == "canary", "it was not ready"
         assert edge.health.ready
         assert edge.health.alive
         assert old.is_closed
