@@ -45,6 +45,8 @@ log = logger()
 
 SWEEP_S = 0.1
 """How often expired deliveries are looked for; a push is late by at most this."""
+STALL_S = 1.0
+"""If the look is late by more than this, the process was frozen or starved, and receipts wait unread."""
 BALANCE_S = 2.0
 """How often a process looks whether it holds its share of the lanes."""
 
@@ -209,14 +211,23 @@ class Fanout:
             metrics.fanout_deliveries.labels("delivered").inc()
 
     async def _sweep(self) -> None:
+        clock = asyncio.get_running_loop().time
+        looked_at = clock()
         while True:
             await asyncio.sleep(SWEEP_S)
+            stalled_s = clock() - looked_at - SWEEP_S
+            if stalled_s > STALL_S:
+                # Judged now, everybody whose receipt came meanwhile would get a push; and the lanes may be another's.
+                log.warning("fan-out stood still, deliveries get the time back", stage=Stage.DELIVER, seconds=stalled_s)
+                self._book.postpone(stalled_s)
+            looked_at = clock()
             metrics.fanout_open.set(len(self._book))
             if not self._nats.is_connected:
                 # Cut off, we cannot know whether receipts were sent; after the reconnect every lane begins anew.
                 continue
-            for undelivered in self._book.expired(asyncio.get_running_loop().time()):
+            for undelivered in self._book.expired(clock()):
                 await self._handover.hand_over(undelivered)
+            looked_at = clock()  # a full queue makes this wait, with receipts being read
 
     async def _load_members(self, conversation_id: str) -> Bounds:
         async with translated(), self._engine.connect() as connection:

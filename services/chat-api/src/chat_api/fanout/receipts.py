@@ -122,6 +122,12 @@ class ReceiptBook:
                 late.append(Undelivered(delivery.work, delivery.user_id, reason))
         return late
 
+    def postpone(self, seconds: float) -> None:
+        """Nobody was listening for so long: every delivery gets that time back. The order of the deadlines stays."""
+        for table in (self._open, self._waiting_for_mobile):
+            for delivery in table.values():
+                delivery.deadline += seconds
+
     def abandon(self, works: set[Work]) -> None:
         """Forget every delivery of these works: their events will come again."""
         for work in works:

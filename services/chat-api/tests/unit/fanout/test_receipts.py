@@ -130,6 +130,20 @@ def test_a_late_desktop_does_not_hide_an_earlier_deadline() -> None:
     assert [undelivered.user_id for undelivered in receipts.expired(9.5 + MOBILE_S)] == ["early"]
 
 
+def test_nobody_is_judged_by_time_in_which_nobody_listened() -> None:
+    """After a freeze each delivery has as long as it still had; a receipt that waited unread settles it."""
+    receipts, (one, done) = book(), work()
+    heard, silent = receipts.open(one, "bob", 0), receipts.open(one, "carl", 0)
+    one.all_added()
+    receipts.postpone(60)
+    assert receipts.expired(60 + ACK_S - 0.1) == []
+    assert receipts.receipt(heard, DESKTOP, 60.1)
+    (late,) = receipts.expired(60 + ACK_S)
+    assert (late.user_id, late.reason) == ("carl", OfflineReason.UNACKNOWLEDGED)
+    assert not receipts.receipt(silent, DESKTOP, 60 + ACK_S)
+    assert done.times == 0
+
+
 def test_abandoned_works_are_forgotten() -> None:
     """A lane that began anew will deliver again: nothing more is said of the first attempt."""
     receipts, (one, done), (other, other_done) = book(), work(important=True), work()
