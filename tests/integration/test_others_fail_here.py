@@ -17,7 +17,7 @@ from contracts.streams import EVENTS
 from stack import StackOptions
 
 from .clients.api import Api
-from .clients.chat import chat_client
+from .clients.chat import ONLY_INTERVAL, ONLY_TAIL, chat_client
 from .clients.lossy import Frame, lossy_road
 from .conftest import QUICK, OpenWorld
 from .eventually import eventually
@@ -34,7 +34,7 @@ async def test_the_last_message_of_a_burst_lost_live_is_healed_without_a_later_o
     conversation = await anna.open_conversation(ben.user_id)
     async with (
         lossy_road(world.stack.edge_urls[0]) as road,
-        chat_client(world.stack, ben.user_id, socket_urls=[road.url]) as device,
+        chat_client(world.stack, ben.user_id, socket_urls=[road.url], options=ONLY_TAIL) as device,
     ):
         road.loses = _text("last")
         for text in ("first", "second", "last"):
@@ -51,7 +51,7 @@ async def test_a_lone_message_lost_live_is_healed_by_the_interval_that_the_serve
     conversation = await anna.open_conversation(ben.user_id)
     async with (
         lossy_road(world.stack.edge_urls[0]) as road,
-        chat_client(world.stack, ben.user_id, socket_urls=[road.url]) as device,
+        chat_client(world.stack, ben.user_id, socket_urls=[road.url], options=ONLY_INTERVAL) as device,
     ):
         connected = next(frame for frame in road.passed if frame["action"] == "connected")
         assert 1.2 * connected["data"]["sync_interval_ms"] <= 30_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from contracts.ids import new_id
@@ -13,6 +14,10 @@ from stack import Stack
 QUICK_CLIENT = ClientOptions(
     backoff_base_s=0.1, backoff_cap_s=1.0, sync_after_connect_s=1.0, burst_tail_s=0.5, sync_interval_s=3.0
 )
+ONLY_TAIL = replace(QUICK_CLIENT, sync_after_connect_s=0.01, sync_interval_s=600.0)
+"""Nothing but the end of a burst makes it sync."""
+ONLY_INTERVAL = replace(QUICK_CLIENT, sync_after_connect_s=0.01, burst_tail_s=600.0)
+"""Nothing but the time makes it sync."""
 
 
 class Screen:
