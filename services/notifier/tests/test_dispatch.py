@@ -248,3 +248,26 @@ async def test_a_push_sent_while_postgres_goes_away_is_recorded_when_it_is_back(
         [row] = await settled(store)
         await until(lambda: POSTGRES.encode() not in bench.health.report()[1])
     assert (row.state, row.attempts, len(bench.provider.sent)) == (PushState.SENT, 1, 1)
+
+
+async def test_a_push_is_not_sent_again_after_an_outage_longer_than_its_lease(
+    servers: Servers, store: Store, benches: Callable[..., Bench]
+) -> None:
+    """The lease ended, so the delivery is claimed again; the process knows that it went out, and writes just that."""
+
+    class CutsPostgres(RecordingProvider):
+        async def send(self, push: Push) -> str | None:
+            if not self.sent:
+                await servers.part("postgres", "kill")
+            return await super().send(push)
+
+    bench = benches(CutsPostgres(), lease_s=2.0, push_timeout_s=1.5)
+    await put(store, "alice")
+    async with bench.running("dispatch"):
+        try:
+            await until(lambda: bench.dispatch.unrecorded == 1)
+        finally:
+            await until(lambda: not servers.stack.part("postgres").running)
+            await servers.part("postgres", "start")
+        [row] = await settled(store)
+    assert (row.state, len(bench.provider.sent), bench.dispatch.unrecorded) == (PushState.SENT, 1, 0)

@@ -35,6 +35,10 @@ POSTGRES = "postgres"
 """The dispatch's need in `/healthz/ready`: it asks Postgres every second, so it is the first to know."""
 
 
+UNRECORDED_MAX = 10_000
+"""Sent pushes that a process remembers while they cannot be recorded; beyond it the oldest would be sent again."""
+
+
 class Dispatch:
     """The one task that decides and sends."""
 
@@ -61,6 +65,13 @@ class Dispatch:
         self._now = now
         self._jitter = jitter
         self._free = asyncio.Semaphore(settings.dispatch_concurrency)
+        self._sent_unrecorded: dict[int, Sent] = {}
+        """Pushes that went out while Postgres was away for longer than their lease; at most `UNRECORDED_MAX`."""
+
+    @property
+    def unrecorded(self) -> int:
+        """Pushes that went out and are not written down yet, because their lease ended while Postgres was away."""
+        return len(self._sent_unrecorded)
 
     async def run(self) -> None:
         """Until told to stop; what is in hand then is finished, the rest given back."""
@@ -107,7 +118,8 @@ class Dispatch:
                 enough = lease.ends_at - time.monotonic() > self._settings.push_timeout_s
                 if self._stop or not enough:
                     return len(rows) - begun
-                outcome = await self._outcome(delivery)
+                # It went out already, and was claimed again only because nobody could write that down.
+                outcome = self._sent_unrecorded.pop(delivery.id, None) or await self._outcome(delivery)
                 if await self._record(lease, delivery.id, outcome):
                     self._tell(delivery, outcome)
         return 0
@@ -161,6 +173,8 @@ class Dispatch:
                 kept = await self._store.record(lease.token, delivery_id, outcome)
             except StoreError as away:
                 if isinstance(away, StoreRefused) or time.monotonic() + wait_s >= lease.ends_at:
+                    if isinstance(outcome, Sent):
+                        self._remember(delivery_id, outcome)
                     log.error(
                         "outcome not recorded, the delivery comes again after its lease",
                         stage=Stage.LOCAL_PUSH,
@@ -176,6 +190,11 @@ class Dispatch:
                 log.warning("another process took this delivery over", stage=Stage.LOCAL_PUSH, delivery_id=delivery_id)
             return kept
         raise AssertionError("full_jitter is endless")
+
+    def _remember(self, delivery_id: int, sent: Sent) -> None:
+        if len(self._sent_unrecorded) >= UNRECORDED_MAX:
+            del self._sent_unrecorded[next(iter(self._sent_unrecorded))]
+        self._sent_unrecorded[delivery_id] = sent
 
     def _tell(self, delivery: Delivery, outcome: Outcome) -> None:
         """Log and count what became of a delivery."""

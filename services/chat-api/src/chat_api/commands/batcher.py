@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from zlib import crc32
 
 from chat_api.commands.handlers import SendResult, Sent
-from chat_api.commands.ports import Clash
+from chat_api.commands.ports import Clash, StoreUnavailable
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.errors import Refused
 
@@ -79,6 +79,10 @@ class SendBatcher:
             return
         try:
             results = await self._carry([command for command, _ in batch])
+        except StoreUnavailable as away:
+            # One by one they would each wait for a store that is away, and everybody behind them for all of them.
+            for _, answer in batch:
+                _settle(answer, away)
         except Exception as failed:
             if len(batch) == 1 and again and isinstance(failed, Clash):
                 # Whoever won has committed: now it can be seen whether this is a repeat or a conflict.
@@ -90,10 +94,10 @@ class SendBatcher:
             # One bad command must not fail its neighbours: carry them out one by one.
             for one in batch:
                 await self._carry_out([one])
-            return
-        for (_, answer), result in zip(batch, results, strict=True):
-            if not answer.done():
-                answer.set_result(result)
+        else:
+            for (_, answer), result in zip(batch, results, strict=True):
+                if not answer.done():
+                    answer.set_result(result)
 
 
 def _settle(answer: asyncio.Future[SendResult], failed: Exception) -> None:

@@ -52,6 +52,10 @@ class Recordable:
     metadata: dict[str, str]
 
 
+class StoreUnavailable(Exception):
+    """The store is away: nothing was decided, and the next command would fare no better."""
+
+
 class Clash(Exception):
     """Somebody else took the same unique name at the same moment: decided anew, the answer will be another one."""
 

@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from chat_api.commands.ports import StoreUnavailable
 from kit.settings import DatabaseSettings
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(StoreUnavailable):
     """Postgres cannot be reached, or has no connection to spare: the same request may succeed later."""
 
 

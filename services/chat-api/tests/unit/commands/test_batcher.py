@@ -10,7 +10,7 @@ import pytest
 
 from chat_api.commands.batcher import Overloaded, SendBatcher
 from chat_api.commands.handlers import SendResult, Sent
-from chat_api.commands.ports import Clash
+from chat_api.commands.ports import Clash, StoreUnavailable
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import as_message, decide, evolve
 from chat_api.domain.errors import NotFound
@@ -119,6 +119,27 @@ async def test_order_holds_per_conversation_over_several_lanes() -> None:
         commands = [send(conversation, "alice", str(n)) for n in range(10) for conversation in conversations]
         await asyncio.gather(*await submit(batcher, *commands))
     assert all(order == list(range(10)) for order in carried.values())
+
+
+async def test_a_store_that_is_away_is_asked_once_for_a_whole_batch() -> None:
+    """Everybody hears at once that it is away: nobody waits for as many timeouts as there are neighbours."""
+    batches: list[int] = []
+    gate = asyncio.Event()
+    carrier = Carrier()
+
+    async def carry(commands: Sequence[SendMessage]) -> list[SendResult]:
+        batches.append(len(commands))
+        await gate.wait()
+        raise StoreUnavailable
+
+    carrier.carry = carry  # type: ignore[method-assign]
+    conversation = new_id()
+    async with running(carrier) as batcher:
+        tasks = await submit(batcher, *(send(conversation, "alice", str(n)) for n in range(5)))
+        gate.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 5
+    assert batches == [1, 4]
 
 
 async def test_one_bad_command_does_not_fail_its_neighbours() -> None:
