@@ -53,8 +53,8 @@ QUICK = {
     "NATTER_INBOX_ACK_WAIT_S": "5",
     "NATTER_POLL_INTERVAL_S": "0.25",
     "NATTER_PUSH_TIMEOUT_S": "1",
-    # Longer than any fault here lasts: only a notifier that was killed may push once more.
-    "NATTER_LEASE_S": "8",
+    # Shorter than many an outage of Postgres here: what went out meanwhile must be remembered, not sent again.
+    "NATTER_LEASE_S": "3",
     "NATTER_RETRY_BASE_S": "0.2",
     "NATTER_RETRY_CAP_S": "2",
 }
