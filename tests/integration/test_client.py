@@ -52,7 +52,8 @@ async def test_unacknowledged_sends_are_repeated_until_the_record_has_them_once(
 
             async def talk() -> None:
                 for text in sent:
-                    acknowledged.append((await annas.client.send(conversation, text)).seq)
+                    ack = await annas.client.send(conversation, text)
+                    acknowledged.append(ack.seq)
 
             async with asyncio.TaskGroup() as group:
                 group.create_task(talk())
