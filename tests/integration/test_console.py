@@ -12,7 +12,6 @@ import asyncpg
 from contracts.streams import EVENTS
 from stack import Stack, StackOptions
 
-from .clients.api import Api
 from .conftest import QUICK, OpenWorld
 from .eventually import eventually
 from .world import World
@@ -59,7 +58,7 @@ async def test_republish_fills_the_stream_and_nobody_is_told_twice(open_world: O
             for text in sent:
                 await anna.send(conversation, text)
             await eventually(lambda: device.contents(conversation) == sent)
-            await eventually(partial(_pushed, world, carl, 5))
+            await eventually(partial(world.pushed, carl, 5))
             js = observer.jetstream()
             before = (await js.stream_info(EVENTS.name)).state.messages
 
@@ -71,7 +70,7 @@ async def test_republish_fills_the_stream_and_nobody_is_told_twice(open_world: O
             # When this one has arrived, whatever the repetition could do to others has been done.
             await anna.send(conversation, "after")
             await eventually(lambda: device.contents(conversation) == [*sent, "after"])
-            await eventually(partial(_pushed, world, carl, 6))
+            await eventually(partial(world.pushed, carl, 6))
         assert len(await world.pushes.of(carl.user_id)) == 6
         assert await world.pushes.of(ben.user_id) == []
 
@@ -114,7 +113,3 @@ async def test_rebuild_says_equal_and_mends_what_is_not(open_world: OpenWorld) -
         async with world.device(ben) as device:
             await anna.send(conversation, "four")
             await eventually(lambda: device.contents(conversation) == ["four"])
-
-
-async def _pushed(world: World, who: Api, count: int) -> bool:
-    return len(await world.pushes.sent_to(who.user_id)) == count

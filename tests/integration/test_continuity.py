@@ -60,7 +60,7 @@ async def test_an_edge_cut_off_from_nats_for_ten_minutes(open_world: OpenWorld, 
 
             meanwhile = await _talk_for(OUTAGE_S, anna, conversation)
             await eventually(lambda: far.contents(conversation) == ["before", *meanwhile])
-            await eventually(partial(_pushed, world, ben, len(meanwhile)), timeout_s=30)
+            await eventually(partial(world.pushed, ben, len(meanwhile)), timeout_s=30)
             live = await world.http.get(_edge(world) + "/healthz/live")
             assert live.status_code == 200, "a restart would not bring NATS back"
             assert await _sent_over(cut, conversation) == "unavailable"
@@ -135,7 +135,3 @@ async def _sent_over(device: Device, conversation: str) -> str:
     await device.send({"action": "send_message", "ref": "s", "data": data})
     answer: dict[str, Any] = await eventually(lambda: device.answer("s"))
     return str(answer["data"].get("code", answer["action"]))
-
-
-async def _pushed(world: World, who: Api, count: int) -> bool:
-    return len(await world.pushes.sent_to(who.user_id)) == count

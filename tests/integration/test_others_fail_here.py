@@ -136,7 +136,7 @@ async def test_idle_longer_than_any_window(open_world: OpenWorld) -> None:
             sent = [f"while away {number}" for number in range(5)]
             for text in sent:
                 await anna.send(conversation, text)
-            await eventually(partial(_pushed, world, ben, len(sent)))
+            await eventually(partial(world.pushed, ben, len(sent)))
             async with world.observer() as observer:
                 await observer.jetstream().purge_stream(EVENTS.name)
             resets = device.client.stats.resets
@@ -160,7 +160,7 @@ async def test_a_member_removed_while_away_sees_nothing_after(open_world: OpenWo
             await world.stack.part("edge-1").start()
             await device.client.caught_up()
             await anna.send(conversation, "still without ben")
-            await eventually(partial(_pushed, world, carl, 3))
+            await eventually(partial(world.pushed, carl, 3))
             await device.client.caught_up()
             assert device.contents(conversation) == ["with ben"]
             answer = await ben.call("GET", f"/v1/conversations/{conversation}/events")
@@ -186,7 +186,7 @@ async def test_fifty_parallel_sends_of_one_client_msg_id_through_two_processes(o
 
         rows, events = await _count(world, anna, body["client_msg_id"])
         assert (rows, events) == (1, 1)
-        await eventually(partial(_pushed, world, ben, 1))
+        await eventually(partial(world.pushed, ben, 1))
         async with chat_client(world.stack, ben.user_id) as device:
             # Behind it in the same conversation: when this one is there, a second push of the first would be, too.
             await anna.send(conversation, "after")
@@ -244,7 +244,3 @@ async def _waits_for_a_lock(world: World) -> bool:
     finally:
         await database.close()
     return int(waiting) > 0
-
-
-async def _pushed(world: World, who: Api, count: int) -> bool:
-    return len(await world.pushes.sent_to(who.user_id)) == count

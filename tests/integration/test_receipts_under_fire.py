@@ -8,10 +8,8 @@ from functools import partial
 
 from stack import StackOptions
 
-from .clients.api import Api
 from .conftest import QUICK, OpenWorld
 from .eventually import eventually
-from .world import World
 
 LANES = {**QUICK, "NATTER_FANOUT_PARTITIONS": "2", "NATTER_FANOUT_LEASE_S": "3", "NATTER_FANOUT_SETTLE_S": "1"}
 
@@ -32,7 +30,7 @@ async def test_fanout_killed_between_publish_and_receipt(open_world: OpenWorld) 
         ):
             await anna.send(conversation, "before")
             await eventually(lambda: bens.contents(conversation) == carls.contents(conversation) == ["before"])
-            await eventually(partial(_pushed, world, dora, 1))
+            await eventually(partial(world.pushed, dora, 1))
             await world.stack.part("edge-1").suspend()
             for text in ("one", "two"):
                 await anna.send(conversation, text)
@@ -48,7 +46,7 @@ async def test_fanout_killed_between_publish_and_receipt(open_world: OpenWorld) 
             everything = ["before", "one", "two", "after"]
             await eventually(lambda: bens.contents(conversation) == carls.contents(conversation) == everything)
             for away in (dora, emil):
-                await eventually(partial(_pushed, world, away, 4))
+                await eventually(partial(world.pushed, away, 4))
 
             assert bens.contents(conversation) == carls.contents(conversation) == everything
         for away in (dora, emil):
@@ -69,7 +67,7 @@ async def test_edge_killed_between_frame_and_pong(open_world: OpenWorld) -> None
             async with asyncio.timeout(10):
                 await bens.readuntil(b"did it arrive?")
             await world.stack.part("edge-1").kill()
-            await eventually(partial(_pushed, world, ben, 1))
+            await eventually(partial(world.pushed, ben, 1))
             assert carls.contents(conversation) == ["did it arrive?"]
         (push,) = await world.pushes.of(ben.user_id)
         assert push["reason"] == "unacknowledged"
@@ -101,12 +99,8 @@ async def test_two_fanouts_share_the_work_and_settle_each_event_once(open_world:
             for device in (near, far):
                 await eventually(lambda device=device: all(device.contents(c) == sent[c] for c in conversations))  # type: ignore[misc]
             total = sum(len(texts) for texts in sent.values())
-            await eventually(partial(_pushed, world, carl, total), timeout_s=30)
+            await eventually(partial(world.pushed, carl, total), timeout_s=30)
         events = Counter(push["event_id"] for push in await world.pushes.of(carl.user_id))
         assert set(events.values()) == {1}
         assert len(events) == total
         assert await world.pushes.of(ben.user_id) == []
-
-
-async def _pushed(world: World, who: Api, count: int) -> bool:
-    return len(await world.pushes.sent_to(who.user_id)) == count

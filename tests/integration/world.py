@@ -36,6 +36,10 @@ class World:
         """The notifier's records."""
         return Pushes(self.stack, self.http)
 
+    async def pushed(self, who: Api, count: int) -> bool:
+        """Whether exactly so many pushes have been sent to a user."""
+        return len(await self.pushes.sent_to(who.user_id)) == count
+
     async def person(self, name: str = "person", roles: Sequence[str] = ("customer",)) -> Api:
         """A registered user with a name like `name-…`."""
         user_id = f"{name}-{new_id()[-12:]}"

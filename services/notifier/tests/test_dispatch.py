@@ -226,18 +226,26 @@ async def test_a_row_that_cannot_be_read_any_more_is_dead(
     assert [row.state for row in rows] == [PushState.DEAD, PushState.SENT]
 
 
+class CutsPostgres(RecordingProvider):
+    """Postgres dies while the first push is on its way."""
+
+    def __init__(self, servers: Servers) -> None:
+        super().__init__()
+        self._servers = servers
+
+    async def send(self, push: Push) -> str | None:
+        """Send, into a world without Postgres."""
+        if not self.sent:
+            await self._servers.part("postgres", "kill")
+        return await super().send(push)
+
+
 async def test_a_push_sent_while_postgres_goes_away_is_recorded_when_it_is_back(
     servers: Servers, store: Store, benches: Callable[..., Bench]
 ) -> None:
     """Sent is sent: the outcome is kept in memory until it can be written, instead of sending again."""
 
-    class CutsPostgres(RecordingProvider):
-        async def send(self, push: Push) -> str | None:
-            if not self.sent:
-                await servers.part("postgres", "kill")
-            return await super().send(push)
-
-    bench = benches(CutsPostgres())
+    bench = benches(CutsPostgres(servers))
     await put(store, "alice")
     async with bench.running("dispatch"):
         try:
@@ -255,13 +263,7 @@ async def test_a_push_is_not_sent_again_after_an_outage_longer_than_its_lease(
 ) -> None:
     """The lease ended, so the delivery is claimed again; the process knows that it went out, and writes just that."""
 
-    class CutsPostgres(RecordingProvider):
-        async def send(self, push: Push) -> str | None:
-            if not self.sent:
-                await servers.part("postgres", "kill")
-            return await super().send(push)
-
-    bench = benches(CutsPostgres(), lease_s=2.0, push_timeout_s=1.5)
+    bench = benches(CutsPostgres(servers), lease_s=2.0, push_timeout_s=1.5)
     await put(store, "alice")
     async with bench.running("dispatch"):
         try:
