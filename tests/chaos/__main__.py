@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -155,7 +156,8 @@ def main() -> int:
     logging.getLogger("natter_client").addHandler(logging.NullHandler())
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
     try:
-        return asyncio.run(_guarded(options, console))
+        # Clients and every proxy live in this loop: a slow one would be the slowest part of the world.
+        return uvloop.run(_guarded(options, console))
     except StackError as failed:
         Console(stderr=True).print(f"error: {escape(str(failed))}", soft_wrap=True)
         return NOT_PLAYED

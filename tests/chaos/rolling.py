@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvloop
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -217,7 +218,7 @@ def main() -> int:
     if clients < wanted:
         console.print(f"this process may open files for {clients} clients only")
     try:
-        rolled = asyncio.run(roll(clients, lambda words: console.print(f"[cyan]•[/cyan] {words}")))
+        rolled = uvloop.run(roll(clients, lambda words: console.print(f"[cyan]•[/cyan] {words}")))
     except (StackError, TimeoutError) as failed:
         Console(stderr=True).print(f"error: {failed!r}")
         return 2
