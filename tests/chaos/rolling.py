@@ -33,6 +33,8 @@ from .verdict import Verdict
 from .world import World, open_world
 
 DRAIN_WINDOW_S = 10.0
+LARGE_WINDOW_S = 30.0
+"""For thousands of clients on the same few cores as everything else."""
 ACK_TIMEOUT_S = 10.0
 CROWD = 1.5
 """How far the busiest moment of a restart may lie above the even rate."""
@@ -114,10 +116,10 @@ def busiest(moments: Sequence[float], stretch_s: float) -> float:
     return most / stretch_s if stretch_s else 0.0
 
 
-async def roll(clients: int, tell: Tell = lambda _: None) -> Rolled:
+async def roll(clients: int, tell: Tell = lambda _: None, window_s: float = DRAIN_WINDOW_S) -> Rolled:
     """Restart each edge in turn under that many clients. Raises StackError, TimeoutError."""
     rolled = Rolled()
-    async with open_world(_options()) as world, Crowd(world, clients) as crowd:
+    async with open_world(_options(window_s)) as world, Crowd(world, clients) as crowd:
         tell(f"connecting {clients} clients")
         await crowd.settle_in()
         async with asyncio.TaskGroup() as group:
@@ -176,10 +178,10 @@ def _draining(log: str) -> dict[str, Any]:
     raise StackError("the edge did not say that it drains")
 
 
-def _options() -> StackOptions:
-    quick = {"NATTER_DRAIN_WINDOW_S": f"{DRAIN_WINDOW_S:g}", "DELIVERY_ACK_TIMEOUT": f"{ACK_TIMEOUT_S:g}"}
+def _options(window_s: float) -> StackOptions:
+    quick = {"NATTER_DRAIN_WINDOW_S": f"{window_s:g}", "DELIVERY_ACK_TIMEOUT": f"{ACK_TIMEOUT_S:g}"}
     return StackOptions(
-        edges=len(EDGES), split_chat_api=True, env={"*": quick}, log_format="json", stop_grace_s=DRAIN_WINDOW_S + 20
+        edges=len(EDGES), split_chat_api=True, env={"*": quick}, log_format="json", stop_grace_s=window_s + 20
     )
 
 
@@ -211,14 +213,18 @@ def main() -> int:
     """Exit 0: nothing lost, no crowd, every edge ended with 0; 1: something else; 2: there was no stack."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.rolling", description=__doc__.partition("\n")[0])
     parser.add_argument("--clients", type=int, default=3000, help="default: %(default)s")
-    wanted = parser.parse_args().clients
+    parser.add_argument(
+        "--window", type=float, default=LARGE_WINDOW_S, help="NATTER_DRAIN_WINDOW_S, seconds; default: %(default)s"
+    )
+    arguments = parser.parse_args()
+    wanted = arguments.clients
     clients = possible(wanted)
     logging.getLogger("natter_client").addHandler(logging.NullHandler())
     console = Console(width=None if sys.stdout.isatty() else 130)
     if clients < wanted:
         console.print(f"this process may open files for {clients} clients only")
     try:
-        rolled = uvloop.run(roll(clients, lambda words: console.print(f"[cyan]•[/cyan] {words}")))
+        rolled = uvloop.run(roll(clients, lambda words: console.print(f"[cyan]•[/cyan] {words}"), arguments.window))
     except (StackError, TimeoutError) as failed:
         Console(stderr=True).print(f"error: {failed!r}")
         return 2

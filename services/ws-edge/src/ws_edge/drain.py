@@ -15,8 +15,10 @@ from ws_edge.rfc6455 import Opcode, encode_frame
 
 log = logger()
 
-RECONNECTS_PER_S = 200
-"""As many clients coming back at once as the other edges and chat-api's sync take without noticing."""
+RECONNECTS_PER_S = 50
+"""As many clients coming back at once as the other edges and chat-api's sync take without noticing. Two cores that also
+held the 3,000 clients were full at about 200 (`python -m tests.chaos.rolling`), and what is planned evenly then arrives
+in heaps."""
 GRACE_S = 1.0
 """How long a socket may stay beyond its moment for a pong that proves deliveries, or for the answer to a command."""
 STEP_S = 0.05
