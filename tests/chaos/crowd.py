@@ -35,7 +35,6 @@ CLIENT = ClientOptions(
     # What is measured is the way back; the syncs of production come each 25 s.
     sync_interval_s=60.0,
     sync_after_connect_s=10.0,
-    burst_tail_s=5.0,
 )
 
 

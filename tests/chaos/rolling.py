@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import resource
@@ -122,6 +123,8 @@ async def roll(clients: int, tell: Tell = lambda _: None, window_s: float = DRAI
     async with open_world(_options(window_s)) as world, Crowd(world, clients) as crowd:
         tell(f"connecting {clients} clients")
         await crowd.settle_in()
+        # Thousands of clients are millions of objects: a collection of them all would stop the clock for everybody.
+        gc.freeze()
         async with asyncio.TaskGroup() as group:
             talking = group.create_task(crowd.talk())
             for edge in EDGES:

@@ -68,8 +68,8 @@ async def test_a_lost_last_frame_is_found_by_the_interval() -> None:
 
 
 async def test_a_lost_end_of_a_burst_is_found_soon() -> None:
-    """A sync follows on the last frame of a burst, not on each frame."""
-    async with world() as ours, ours.client(sync_after_connect_s=1_000.0) as client:
+    """If it is asked for, a sync follows on the last frame of a burst, not on each frame."""
+    async with world() as ours, ours.client(sync_after_connect_s=1_000.0, burst_tail_s=2.0) as client:
         await settled(ours, client)
         frames = ours.post(5)
         for frame in frames[:4]:
@@ -140,7 +140,7 @@ async def test_a_sync_that_fails_is_made_again() -> None:
 
 async def test_a_repair_is_tried_until_it_succeeds() -> None:
     """chat-api away for a while leaves no hole."""
-    async with world() as ours, ours.client(sync_after_connect_s=1_000.0, burst_tail_s=1_000.0) as client:
+    async with world() as ours, ours.client(sync_after_connect_s=1_000.0) as client:
         await settled(ours, client)
         _, seen = ours.post(2)
         answers = [refusal(ErrorCode.UNAVAILABLE), httpx.Response(502, text="proxy")]
@@ -154,7 +154,7 @@ async def test_a_repair_is_tried_until_it_succeeds() -> None:
 
 async def test_what_is_not_ours_any_more_is_not_shown() -> None:
     """Removed while away: 404 for the gap, and nothing of the conversation after it."""
-    async with world() as ours, ours.client(sync_after_connect_s=1_000.0, burst_tail_s=1_000.0) as client:
+    async with world() as ours, ours.client(sync_after_connect_s=1_000.0) as client:
         await settled(ours, client)
         _, seen = ours.post(2)
         ours.record.commit(CONVERSATION, "participant.left", {"user_id": "me", "conversation_id": CONVERSATION})
@@ -436,7 +436,7 @@ async def test_a_callback_that_fails_stops_nothing() -> None:
 async def test_a_bookmark_goes_on_where_another_client_stopped() -> None:
     """What came meanwhile is shown, what was shown is not, and a hole that was known is filled."""
     async with world() as ours:
-        async with ours.client(sync_after_connect_s=1_000.0, burst_tail_s=1_000.0) as client:
+        async with ours.client(sync_after_connect_s=1_000.0) as client:
             await settled(ours, client)
             first, _, third = ours.post(3)
             ours.api.on_events = lambda: httpx.Response(502)

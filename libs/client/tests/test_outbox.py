@@ -13,7 +13,7 @@ from natter_client import OutboxFull, Rejected, State, Stopped
 
 from .fakes import CONVERSATION, World, refusal, until, world
 
-QUIET = {"sync_after_connect_s": 1_000.0, "burst_tail_s": 1_000.0}
+QUIET = {"sync_after_connect_s": 1_000.0}
 
 
 def acked(ours: World) -> None:

@@ -16,7 +16,7 @@ QUICK_CLIENT = ClientOptions(
 )
 ONLY_TAIL = replace(QUICK_CLIENT, sync_after_connect_s=0.01, sync_interval_s=600.0)
 """Nothing but the end of a burst makes it sync."""
-ONLY_INTERVAL = replace(QUICK_CLIENT, sync_after_connect_s=0.01, burst_tail_s=600.0)
+ONLY_INTERVAL = replace(QUICK_CLIENT, sync_after_connect_s=0.01, burst_tail_s=None)
 """Nothing but the time makes it sync."""
 
 

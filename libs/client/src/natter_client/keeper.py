@@ -108,9 +108,10 @@ class Keeper:
         assert frame.stream is not None
         event = frame.event()
         self._do(self._timelines.hint(frame.stream, frame.seq) if event is None else self._timelines.live(event))
-        # Spread: one message wakes every member of a conversation.
-        tail_s = self._options.burst_tail_s * (1 + self._clock.random() / 4)
-        self._agenda.at(TAIL_SYNC, self._clock.monotonic() + tail_s)
+        if self._options.burst_tail_s is not None:
+            # Spread: one message wakes every member of a conversation.
+            tail_s = self._options.burst_tail_s * (1 + self._clock.random() / 4)
+            self._agenda.at(TAIL_SYNC, self._clock.monotonic() + tail_s)
 
     def resync(self) -> None:
         """The server may have missed something: so did all its other clients."""
@@ -217,7 +218,7 @@ class Keeper:
         else:
             self._spacing_s = self._options.sync_spacing_s
         if self._online:
-            self._agenda.soon(SYNC, 0.0 if again else self._interval_s * (0.8 + 0.4 * self._clock.random()))
+            self._agenda.soon(SYNC, 0.0 if again else self._interval_s * (0.8 + 0.2 * self._clock.random()))
 
     def _need_sync(self) -> None:
         # What is missing may lie above the fence for a while: asking without a pause would not bring it sooner.

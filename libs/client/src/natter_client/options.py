@@ -44,8 +44,9 @@ class ClientOptions:
     """How often to sync although nothing seems to be missing; None: what `connected` says."""
     sync_after_connect_s: float = 2.0
     """A second sync so long after connecting: the first may have begun below the fence of what was under way."""
-    burst_tail_s: float = 2.0
-    """A sync so long after the last durable frame: no later frame would betray the loss of the next one."""
+    burst_tail_s: float | None = None
+    """Also a sync so long after the last durable frame of a burst. The interval finds the same loss later, and costs the
+    server one request per client and interval, where this costs one per client and burst."""
     resync_jitter_s: float = 1.0
     sync_spacing_s: float = 1.0
     """Pause between syncs that are made because something is missing; doubles up to the interval."""
