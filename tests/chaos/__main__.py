@@ -49,6 +49,15 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--messages", type=_at_least_one, default=MESSAGES, help="per run; default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="append a line of JSON per run")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the page of figures (docs/reliability.md)")
+    parser.add_argument(
+        "--from",
+        dest="known",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="play nothing: tell of the runs that are in these files, which --out has written, perhaps side by side",
+    )
+    parser.add_argument("--commit", default="HEAD", help="what was played, for the page; default: %(default)s")
     parser.add_argument("--fail-fast", action="store_true", help="end with the first run in which something is wrong")
     return parser.parse_args(argv)
 
@@ -62,6 +71,9 @@ def _at_least_one(text: str) -> int:
 
 async def chaos(options: argparse.Namespace, console: Console) -> int:
     """Play all runs and return the exit code. Raises StackError if there is no stack to play on."""
+    if options.known:
+        lines = [line for file in options.known for line in file.read_text(encoding="utf-8").splitlines()]
+        return _conclude([Result.read(line) for line in lines], console, options)
     results: list[Result] = []
     bar = Progress(
         SpinnerColumn(),
@@ -95,10 +107,14 @@ async def chaos(options: argparse.Namespace, console: Console) -> int:
                     if options.fail_fast:
                         break
                     await session.renew()
+    return _conclude(results, console, options)
+
+
+def _conclude(results: Sequence[Result], console: Console, options: argparse.Namespace) -> int:
     console.print(table(results))
     whole = totals(results)
     if options.report is not None:
-        options.report.write_text(page(results, **_circumstances(options)), encoding="utf-8")
+        options.report.write_text(page(results, **_circumstances(results, options)), encoding="utf-8")
         console.print(f"written: {options.report}", soft_wrap=True)
     word = "clean" if whole.clean else "something is wrong"
     console.print(f"{whole.runs} runs, {whole.injected} faults, {whole.messages:,} messages: {word}")
@@ -125,9 +141,12 @@ def _tell(console: Console, result: Result, options: argparse.Namespace) -> None
         console.print(f"    {escape(line)}", soft_wrap=True)
 
 
-def _circumstances(options: argparse.Namespace) -> dict[str, str]:
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    command = f"make chaos RUNS={options.runs} SEED={options.seed}"
+def _circumstances(results: Sequence[Result], options: argparse.Namespace) -> dict[str, str]:
+    revision = ["git", "rev-parse", "--short", options.commit]
+    head = subprocess.run(revision, capture_output=True, text=True, check=False)
+    command = f"make chaos RUNS={len(results)} SEED={min(result.seed for result in results)}"
+    if options.known and len(options.known) > 1:
+        command += f" (in {len(options.known)} processes side by side)"
     if options.fault:
         command += f" ARGS=\"--fault '{options.fault}'\""
     return {

@@ -46,6 +46,20 @@ class Result:
         """As one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
+    @classmethod
+    def read(cls, line: str) -> Result:
+        """The reverse of `line`."""
+        told = json.loads(line)
+        return cls(
+            **told
+            | {
+                "kinds": tuple(told["kinds"]),
+                "faults": tuple(told["faults"]),
+                "heal_s": tuple((kind, seconds) for kind, seconds in told["heal_s"]),
+                "words": {finding: tuple(words) for finding, words in told["words"].items()},
+            }
+        )
+
 
 @dataclass(frozen=True)
 class Row:

@@ -90,8 +90,9 @@ def test_the_table_can_be_drawn() -> None:
 
 
 def test_a_line_of_output_is_json() -> None:
-    """One object per run, with everything that a later look needs."""
+    """One object per run, with everything that a later look needs: read again it is the same."""
     line = result(7, "kill edge").line()
+    assert Result.read(line) == result(7, "kill edge")
     assert "\n" not in line
     assert json.loads(line)["seed"] == 7
     assert json.loads(line)["heal_s"] == [["kill edge", 1.0]]
