@@ -45,8 +45,8 @@ class ClientOptions:
     sync_after_connect_s: float = 2.0
     """A second sync so long after connecting: the first may have begun below the fence of what was under way."""
     burst_tail_s: float | None = None
-    """Also a sync so long after the last durable frame of a burst. The interval finds the same loss later, and costs the
-    server one request per client and interval, where this costs one per client and burst."""
+    """Also a sync so long after the last durable frame of a burst. The interval finds the same loss later, at the price
+    of one request per client and interval, where this costs one per client and burst."""
     resync_jitter_s: float = 1.0
     sync_spacing_s: float = 1.0
     """Pause between syncs that are made because something is missing; doubles up to the interval."""
