@@ -49,6 +49,10 @@ def open_engine(settings: NotifierSettings) -> AsyncEngine:
     )
 
 
+_OF_THE_DRIVER = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Misused, or it has lost track of a connection that broke in the middle of something."""
+
+
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
     """Turn whatever driver and pool raise into a `StoreError`, without the statement or its values."""
@@ -57,7 +61,7 @@ async def translated() -> AsyncIterator[None]:
     except DBAPIError as failed:
         cause = failed.orig.__cause__ if failed.orig is not None else None
         raise _meaning(cause or failed.orig or failed) from failed
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as failed:
+    except (SQLAlchemyError, asyncpg.PostgresError, *_OF_THE_DRIVER, OSError, TimeoutError) as failed:
         # SQLAlchemy wraps what a statement raises, not what connecting raises.
         raise _meaning(failed) from failed
 

@@ -8,10 +8,12 @@ of commits that happened meanwhile. Losing a wake-up costs one poll interval: po
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 
-from chat_api.store.database import connect
+from chat_api.store.database import connect, is_away
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 from kit.settings import DatabaseSettings
@@ -20,12 +22,15 @@ log = logger()
 
 CHANNEL = "natter_events"
 
+Connect = Callable[[DatabaseSettings, str], Awaitable["asyncpg.Connection[Any]"]]
+
 
 class Waker:
     """`wake` never blocks; `run` must be running for it to reach other processes."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, connect: Connect = connect) -> None:
         self._settings = settings
+        self._connect = connect
         self._pending = asyncio.Event()
 
     def wake(self) -> None:
@@ -37,21 +42,22 @@ class Waker:
         waits = full_jitter(0.2, 5.0)
         while True:
             try:
-                connection = await connect(self._settings, "chat-api waker")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as away:
-                log.debug("waker cannot reach Postgres", stage=Stage.ROUTE, error=type(away).__name__)
-                await asyncio.sleep(next(waits))
-                continue
-            waits = full_jitter(0.2, 5.0)
-            try:
-                # A notification that a crash loses is no loss, so it need not wait for the disk.
-                await connection.execute("SET synchronous_commit = off")
-                while True:
-                    await self._pending.wait()
-                    self._pending.clear()
-                    await connection.execute(f"NOTIFY {CHANNEL}")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as away:
-                log.debug("waker lost Postgres", stage=Stage.ROUTE, error=type(away).__name__)
+                connection = await self._connect(self._settings, "chat-api waker")
+                try:
+                    # A notification that a crash loses is no loss, so it need not wait for the disk.
+                    await connection.execute("SET synchronous_commit = off")
+                    while True:
+                        await self._pending.wait()
+                        self._pending.clear()
+                        await connection.execute(f"NOTIFY {CHANNEL}")
+                        waits = full_jitter(0.2, 5.0)
+                finally:
+                    connection.terminate()
+            except Exception as failed:
+                # Whatever it is: nobody may go down for a hint.
+                if is_away(failed):
+                    log.debug("waker lost Postgres", stage=Stage.ROUTE, error=type(failed).__name__)
+                else:
+                    log.error("waker failed, beginning again", stage=Stage.ROUTE, exc_info=failed)
                 self._pending.set()
-            finally:
-                connection.terminate()
+            await asyncio.sleep(next(waits))

@@ -81,6 +81,8 @@ _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # The driver has lost track of a connection that broke in the middle of something.
+    asyncpg.InternalClientError,
     InterfaceError,
     OperationalError,
     PoolTimeout,
