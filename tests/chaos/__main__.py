@@ -57,6 +57,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="play nothing: tell of the runs that are in these files, which --out has written, perhaps side by side",
     )
+    parser.add_argument("--note", default="", help="a sentence for the page, about what the figures do not tell")
     parser.add_argument("--commit", default="HEAD", help="what was played, for the page; default: %(default)s")
     parser.add_argument("--fail-fast", action="store_true", help="end with the first run in which something is wrong")
     return parser.parse_args(argv)
@@ -153,6 +154,7 @@ def _circumstances(results: Sequence[Result], options: argparse.Namespace) -> di
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": head.stdout.strip() or "unknown",
         "command": command,
+        "note": options.note,
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
     }
 

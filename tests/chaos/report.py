@@ -158,7 +158,7 @@ def table(results: Sequence[Result]) -> Table:
     return drawn
 
 
-def page(results: Sequence[Result], *, date: str, commit: str, command: str, machine: str) -> str:
+def page(results: Sequence[Result], *, date: str, commit: str, command: str, machine: str, note: str = "") -> str:
     """docs/reliability.md."""
     whole = totals(results)
     lines = [_head(whole, date, commit, command, machine), "## By kind of fault\n"]
@@ -169,6 +169,8 @@ def page(results: Sequence[Result], *, date: str, commit: str, command: str, mac
         lines.append(f"| {row.kind} | " + " | ".join(cells) + " |")
     cells = _cells(whole.runs, whole.messages, whole.counts, whole.heal_p50_s, whole.heal_p99_s)
     lines.append("| **all** | " + " | ".join(cells) + " |")
+    if note:
+        lines.append(f"\n{note}")
     lines.append(_FOOT)
     lines += [f"- **{row.kind}**: {BY_NAME[row.kind].says}." for row in rows(results)]
     return "\n".join(lines) + "\n"

@@ -19,15 +19,15 @@ class Connection:
 
     def __init__(self, failure: Exception | None) -> None:
         self.failure = failure
-        self.notified = 0
+        self.notified = asyncio.Event()
         self.terminated = False
 
     async def execute(self, statement: str) -> None:
-        """Fail, or count."""
+        """Fail, or note it."""
         if statement == f"NOTIFY {CHANNEL}":
             if self.failure is not None:
                 raise self.failure
-            self.notified += 1
+            self.notified.set()
 
     def terminate(self) -> None:
         """Note it."""
@@ -51,8 +51,7 @@ async def test_a_broken_connection_is_replaced_and_the_hint_given_again(failure:
     running = asyncio.create_task(waker.run())
     try:
         async with asyncio.timeout(5):
-            while not second.notified:
-                await asyncio.sleep(0.01)
+            await second.notified.wait()
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

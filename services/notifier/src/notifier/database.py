@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from kit import cancellation
 from notifier.errors import StoreError, StoreMisconfigured, StoreRefused, StoreUnavailable
 from notifier.settings import NotifierSettings
 
@@ -58,6 +60,10 @@ async def translated() -> AsyncIterator[None]:
     """Turn whatever driver and pool raise into a `StoreError`, without the statement or its values."""
     try:
         yield
+    except asyncio.CancelledError as stray:
+        if cancellation.is_meant():
+            raise
+        raise StoreUnavailable("the driver gave up") from stray
     except DBAPIError as failed:
         cause = failed.orig.__cause__ if failed.orig is not None else None
         raise _meaning(cause or failed.orig or failed) from failed

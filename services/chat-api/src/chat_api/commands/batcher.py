@@ -15,6 +15,7 @@ from chat_api.commands.handlers import SendResult, Sent
 from chat_api.commands.ports import Clash, StoreUnavailable
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.errors import Refused
+from kit import cancellation
 
 
 class Overloaded(Exception):
@@ -68,9 +69,13 @@ class SendBatcher:
             try:
                 await self._carry_out(batch)
             except asyncio.CancelledError:
+                if cancellation.is_meant():
+                    for _, answer in batch:
+                        answer.cancel()
+                    raise
+                # A lane that ended here would never serve its conversations again, and nobody would be told.
                 for _, answer in batch:
-                    answer.cancel()
-                raise
+                    _settle(answer, Overloaded())
 
     async def _carry_out(
         self, batch: Sequence[tuple[SendMessage, asyncio.Future[SendResult]]], *, again: bool = True

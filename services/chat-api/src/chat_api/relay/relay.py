@@ -35,6 +35,7 @@ from chat_api.store.database import connect, is_away
 from chat_api.store.keys import Key
 from contracts import subjects
 from contracts.stream_ids import parse_stream_id
+from kit import cancellation
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -89,6 +90,10 @@ class Relay:
                     self.active = False
                     metrics.relay_active.set(0)
                     connection.terminate()
+            except asyncio.CancelledError:
+                if cancellation.is_meant():
+                    raise
+                log.warning("relay lost Postgres, waiting", stage=Stage.ROUTE, error="CancelledError")
             except Exception as error:
                 if not is_away(error):
                     log.error("relay failed, beginning again", stage=Stage.ROUTE, exc_info=error)

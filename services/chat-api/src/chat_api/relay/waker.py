@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from chat_api.store.database import connect, is_away
+from kit import cancellation
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 from kit.settings import DatabaseSettings
@@ -53,6 +54,10 @@ class Waker:
                         waits = full_jitter(0.2, 5.0)
                 finally:
                     connection.terminate()
+            except asyncio.CancelledError:
+                if cancellation.is_meant():
+                    raise
+                self._pending.set()
             except Exception as failed:
                 # Whatever it is: nobody may go down for a hint.
                 if is_away(failed):

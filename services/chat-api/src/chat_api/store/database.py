@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chat_api.commands.ports import StoreUnavailable
+from kit import cancellation
 from kit.settings import DatabaseSettings
 
 
@@ -107,6 +108,10 @@ async def translated() -> AsyncIterator[None]:
     """Turns "Postgres is away" into `DatabaseUnavailable`; every other error passes."""
     try:
         yield
+    except asyncio.CancelledError as stray:
+        if cancellation.is_meant():
+            raise
+        raise DatabaseUnavailable("the driver gave up") from stray
     except Exception as error:
         if is_away(error):
             raise DatabaseUnavailable(type(error).__name__) from error

@@ -142,6 +142,26 @@ async def test_a_store_that_is_away_is_asked_once_for_a_whole_batch() -> None:
     assert batches == [1, 4]
 
 
+async def test_a_cancellation_that_nobody_meant_does_not_end_a_lane() -> None:
+    """A driver's future was cancelled under us: its batch fails, the next one is carried out."""
+    carrier = Carrier()
+
+    async def carry(commands: Sequence[SendMessage]) -> list[SendResult]:
+        future: asyncio.Future[list[SendResult]] = asyncio.get_running_loop().create_future()
+        if commands[0].draft.content == "lost":
+            future.cancel()
+        else:
+            future.set_result([sent(command) for command in commands])
+        return await future
+
+    carrier.carry = carry  # type: ignore[method-assign]
+    conversation = new_id()
+    async with running(carrier) as batcher:
+        with pytest.raises(Overloaded):
+            await batcher.send(send(conversation, "alice", "lost"))
+        assert (await batcher.send(send(conversation, "alice", "carried"))).message.content == "carried"
+
+
 async def test_one_bad_command_does_not_fail_its_neighbours() -> None:
     """A batch that fails is carried one by one: only the culprit hears of it."""
     carrier = Carrier()
