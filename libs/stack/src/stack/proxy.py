@@ -1,6 +1,7 @@
 """A TCP proxy that does to connections what a bad network does: cut them, silence them, slow them down, heal."""
 
 import asyncio
+import contextlib
 from types import TracebackType
 from typing import Self
 
@@ -9,6 +10,7 @@ from stack.proxy_link import Direction, Link, Mode, Network, ProxyStats
 
 _BACKLOG = 1024
 _PORT_ATTEMPTS = 5
+_CLOSE_S = 5.0
 
 
 class FaultProxy:
@@ -58,14 +60,16 @@ class FaultProxy:
                 return
 
     async def close(self) -> None:
-        """Stop listening and reset every connection; returns when none is left. Harmless when it does not run."""
+        """Stop listening and reset every connection; returns when none is left, or soon. Harmless when not running."""
         if self._server is None:
             return
         self._server.close()
         self._server = None
         for link in list(self._links):
             link.reset()
-        await self._idle.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._idle.wait()
 
     @property
     def port(self) -> int:
