@@ -10,7 +10,8 @@ from stack.proxy_link import Direction, Link, Mode, Network, ProxyStats
 
 _BACKLOG = 1024
 _PORT_ATTEMPTS = 5
-_CLOSE_S = 5.0
+_CLOSE_S = 0.5
+"""How long a closed proxy waits for the last connection to be gone."""
 
 
 class FaultProxy:
