@@ -96,9 +96,13 @@ async def test_read_tables_equal_the_fold(
             stored = await queries.conversation_state(connection, c, USERS, list(folded.message_ids))
             page = await queries.message_page(connection, c, Window(after=0, limit=10_000))
             bounds = await queries.member_bounds(connection, c)
+            ended = await queries.ended_memberships(connection, c)
         assert stored == folded, f"seed {seed}"
         assert page == sorted(folded.messages.values(), key=lambda message: message.seq), f"seed {seed}"
         assert {user for user, (_, left) in bounds.items() if left is None} == folded.members, f"seed {seed}"
+        left = {(user, *bound) for user, bound in bounds.items() if bound[1] is not None}
+        assert left <= set(ended), f"seed {seed}"
+        assert all(last < bounds[user][0] or (user, first, last) in left for user, first, last in ended), f"seed {seed}"
         row = await db.fetchrow("SELECT * FROM conversations WHERE conversation_id = $1", c)
         last = page[-1] if page else None
         assert row is not None

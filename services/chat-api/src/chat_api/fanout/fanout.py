@@ -26,7 +26,7 @@ from chat_api.fanout.lane import Lane, LaneLost
 from chat_api.fanout.lanes import Lanes, Term
 from chat_api.fanout.offline import OfflineHandover, OfflineRoad
 from chat_api.fanout.receipts import ReceiptBook, Work
-from chat_api.fanout.recipients import Bounds, Recipients
+from chat_api.fanout.recipients import Members, Recipients
 from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
@@ -229,6 +229,9 @@ class Fanout:
                 await self._handover.hand_over(undelivered)
             looked_at = clock()  # a full queue makes this wait, with receipts being read
 
-    async def _load_members(self, conversation_id: str) -> Bounds:
+    async def _load_members(self, conversation_id: str) -> Members:
         async with translated(), self._engine.connect() as connection:
-            return await queries.member_bounds(connection, conversation_id)
+            return Members(
+                await queries.member_bounds(connection, conversation_id),
+                await queries.ended_memberships(connection, conversation_id),
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from contracts.envelope import Envelope
 from contracts.stream_ids import ConversationStream, UserStream
@@ -11,21 +12,30 @@ from contracts.stream_ids import ConversationStream, UserStream
 Bounds = dict[str, tuple[int, int | None]]
 """Per user: the seq from which on the user takes part, and the last one, or None."""
 
-Load = Callable[[str], Awaitable[Bounds]]
+
+@dataclass(slots=True)
+class Members:
+    """Who takes part in a conversation, and who took part earlier."""
+
+    latest: Bounds
+    ended: list[tuple[str, int, int]] = field(default_factory=list)
+    """Memberships that are over: user, first seq, last seq. Whoever left and came back has some beside the latest."""
+
+
+Load = Callable[[str], Awaitable[Members]]
 
 
 class Recipients:
     """Keeps the members of the `cache_max` conversations used last; `load` reads one from the record.
 
     The record may be ahead of the event in hand. Memberships are therefore kept with their bounds: someone who joined
-    later is no recipient of an earlier event, someone who left later still is. (Of several memberships of one user only
-    the latest is known; whoever left and came back finds what lies between in the history.)
+    later is no recipient of an earlier event, someone who left later still is, also if he has come back since.
     """
 
     def __init__(self, load: Load, cache_max: int) -> None:
         self._load = load
         self._cache_max = cache_max
-        self._members: OrderedDict[str, Bounds] = OrderedDict()
+        self._members: OrderedDict[str, Members] = OrderedDict()
 
     async def of(self, event: Envelope) -> list[str]:
         """User ids that must get `event`, the sender included; in no particular order."""
@@ -33,33 +43,41 @@ class Recipients:
             case UserStream(user_id):
                 return [user_id]
             case ConversationStream(conversation_id):
-                bounds = await self._bounds(conversation_id)
-                self._learn(bounds, event)
+                members = await self._of(conversation_id)
+                self._learn(members, event)
                 seq = event.seq
-                return [
+                found = [
                     user_id
-                    for user_id, (first, last) in bounds.items()
+                    for user_id, (first, last) in members.latest.items()
                     if first <= seq and (last is None or seq <= last)
                 ]
+                if members.ended:
+                    earlier = {user_id for user_id, first, last in members.ended if first <= seq <= last}
+                    found += earlier.difference(found)
+                return found
 
     def forget(self) -> None:
         """Read everything again: events of these conversations may have passed without us."""
         self._members.clear()
 
-    async def _bounds(self, conversation_id: str) -> Bounds:
-        bounds = self._members.get(conversation_id)
-        if bounds is None:
-            bounds = self._members[conversation_id] = await self._load(conversation_id)
+    async def _of(self, conversation_id: str) -> Members:
+        members = self._members.get(conversation_id)
+        if members is None:
+            members = self._members[conversation_id] = await self._load(conversation_id)
             if len(self._members) > self._cache_max:
                 self._members.popitem(last=False)
         else:
             self._members.move_to_end(conversation_id)
-        return bounds
+        return members
 
-    def _learn(self, bounds: Bounds, event: Envelope) -> None:
+    def _learn(self, members: Members, event: Envelope) -> None:
+        bounds = members.latest
         if event.type == "participant.joined":
             user_id = event.data["user_id"]
-            if user_id not in bounds or bounds[user_id][0] < event.seq:
+            known = bounds.get(user_id)
+            if known is None or known[0] < event.seq:
+                if known is not None and known[1] is not None:
+                    members.ended.append((user_id, known[0], known[1]))
                 bounds[user_id] = (event.seq, None)
         elif event.type == "participant.left":
             user_id = event.data["user_id"]

@@ -18,6 +18,7 @@ from chat_api.domain.user import Membership, User
 from chat_api.store import mapping
 from contracts.envelope import Envelope
 from contracts.messages import Message
+from contracts.stream_ids import ConversationStream
 
 # JSON is read as text and parsed where it is needed: drivers differ in what they make of jsonb.
 _MESSAGE_COLUMNS = """message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
@@ -128,6 +129,11 @@ _EVENT_PAGE = {
 # A membership's bounds in seq, so that a fan-out that is behind the record still finds who took part at that moment.
 _MEMBER_BOUNDS = text("""
 SELECT user_id, joined_seq, left_seq FROM participants WHERE conversation_id = :id
+""")
+
+_COMINGS_AND_GOINGS = text("""
+SELECT type, seq, data->>'user_id' AS user_id FROM events
+WHERE stream = :stream AND type IN ('participant.joined', 'participant.left') ORDER BY seq
 """)
 
 
@@ -344,3 +350,17 @@ async def member_bounds(connection: AsyncConnection, conversation_id: str) -> di
     """Per user that ever took part: first seq, and last seq or None."""
     rows = await connection.execute(_MEMBER_BOUNDS, {"id": conversation_id})
     return {row.user_id: (row.joined_seq, row.left_seq) for row in rows}
+
+
+async def ended_memberships(connection: AsyncConnection, conversation_id: str) -> list[tuple[str, int, int]]:
+    """Every membership that has ended: user, first seq, last seq."""
+    stream = str(ConversationStream(conversation_id))
+    began: dict[str, int] = {}
+    ended: list[tuple[str, int, int]] = []
+    for row in await connection.execute(_COMINGS_AND_GOINGS, {"stream": stream}):
+        if row.type == "participant.joined":
+            began[row.user_id] = row.seq
+        else:
+            # Who never joined was there from the conversation's first event on.
+            ended.append((row.user_id, began.pop(row.user_id, 1), row.seq))
+    return ended

@@ -69,6 +69,12 @@ events = Table(
     Index(None, "txid", "position"),
     # What happened in one stream since a cursor, in the record's order: see store/sync.py.
     Index(None, "stream", "txid", "position"),
+    Index(
+        "events_memberships_idx",
+        "stream",
+        "seq",
+        postgresql_where=text("type IN ('participant.joined', 'participant.left')"),
+    ),
 )
 
 streams = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chat_api.fanout.recipients import Bounds, Recipients
+from chat_api.fanout.recipients import Bounds, Members, Recipients
 from contracts.envelope import Envelope
 from contracts.ids import new_id
 from contracts.times import now
@@ -38,11 +38,12 @@ class Record:
     def __init__(self, **conversations: Bounds) -> None:
         self.conversations = conversations
         self.asked: list[str] = []
+        self.ended: list[tuple[str, int, int]] = []
 
-    async def load(self, conversation_id: str) -> Bounds:
+    async def load(self, conversation_id: str) -> Members:
         """The bounds of one conversation."""
         self.asked.append(conversation_id)
-        return dict(self.conversations.get(conversation_id, {}))
+        return Members(dict(self.conversations.get(conversation_id, {})), list(self.ended))
 
 
 def recipients(bounds: Bounds, cache_max: int = 10) -> Recipients:
@@ -111,13 +112,28 @@ async def test_a_repeat_from_the_floor_is_understood() -> None:
         assert await found.of(event(6)) == ["alice"]
 
 
-async def test_who_came_back_is_in_from_then_on() -> None:
-    """The record knows the latest membership only: what lies before is found in the history."""
-    found = recipients({"alice": (1, None), "bob": (9, None)})
-    assert await found.of(event(4)) == ["alice"]
-    assert sorted(await found.of(event(5, "participant.left", user_id="bob"))) == ["alice"]
+async def test_who_came_back_still_gets_what_was_said_before_he_left() -> None:
+    """Fan-out is behind the record, which knows by now that bob left at 5 and came back at 9."""
+    latest: Bounds = {"alice": (1, None), "bob": (9, None)}
+    record = Record(**{C: latest})
+    record.ended = [("bob", 1, 5)]
+    found = Recipients(record.load, 10)
+    assert sorted(await found.of(event(4))) == ["alice", "bob"]
+    assert sorted(await found.of(event(5, "participant.left", user_id="bob"))) == ["alice", "bob"]
+    assert await found.of(event(6)) == ["alice"]
     assert sorted(await found.of(event(9, "participant.joined", user_id="bob"))) == ["alice", "bob"]
     assert sorted(await found.of(event(10))) == ["alice", "bob"]
+
+
+async def test_a_repeat_after_a_return_is_understood() -> None:
+    """The same, learned from the events and then repeated from the floor."""
+    found = recipients({"alice": (1, None), "bob": (1, None)})
+    for _ in range(2):
+        assert sorted(await found.of(event(4))) == ["alice", "bob"]
+        assert sorted(await found.of(event(5, "participant.left", user_id="bob"))) == ["alice", "bob"]
+        assert await found.of(event(6)) == ["alice"]
+        assert sorted(await found.of(event(9, "participant.joined", user_id="bob"))) == ["alice", "bob"]
+        assert sorted(await found.of(event(10))) == ["alice", "bob"]
 
 
 async def test_the_cache_is_bounded_and_drops_what_was_not_used() -> None:
