@@ -16,18 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_api.store.database import translated
 from chat_api.store.keys import Key
 from chat_api.store.mapping import EventRow
-
-_COLUMNS = """position, txid::text AS txid_text, event_id, stream, seq, type, version, data::text AS data,
-    metadata::text AS metadata, recorded_at"""
+from chat_api.store.queries import EVENT_COLUMNS
 
 _BEHIND = text(f"""
-SELECT {_COLUMNS} FROM events
+SELECT {EVENT_COLUMNS} FROM events
 WHERE (txid, position) > (CAST(CAST(:txid AS text) AS xid8), :position)
   AND txid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY txid, position LIMIT :limit
 """)  # noqa: S608 - nothing but our own constants
 
-_AT = text(f"SELECT {_COLUMNS} FROM events WHERE position = ANY(CAST(:positions AS bigint[]))")  # noqa: S608 - nothing but our own constants
+_AT = text(f"SELECT {EVENT_COLUMNS} FROM events WHERE position = ANY(CAST(:positions AS bigint[]))")  # noqa: S608 - nothing but our own constants
 
 _KEY_OF_EVENT = text("SELECT txid::text AS txid_text, position FROM events WHERE event_id = CAST(:event_id AS uuid)")
 
