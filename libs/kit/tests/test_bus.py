@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from nats.aio.msg import Msg
@@ -188,3 +189,28 @@ async def test_abandoned_connection_does_not_come_back(stack: Stack) -> None:
     assert client.is_closed
     await stack.part("nats").start()
     assert heard == ["disconnected"]
+
+
+def _cancel(task: asyncio.Task[Msg], _answered: asyncio.Future[Msg]) -> None:
+    task.cancel()
+
+
+async def test_a_request_keeps_a_cancellation_that_comes_with_its_answer(stack: Stack) -> None:
+    """Whoever asks JetStream something and is stopped at that moment does stop."""
+    client = await bus.connect(settings_for(stack), service="test")
+    try:
+
+        async def answer(message: Msg) -> None:
+            await message.respond(b"")
+
+        await client.subscribe("somewhere", cb=answer)
+        for _ in range(50):
+            asking = asyncio.create_task(client.request("somewhere", timeout=10))
+            while not client._resp_map:  # noqa: ASYNC110 - looked at in every turn, there is no event for it
+                await asyncio.sleep(0)
+            (answered,) = client._resp_map.values()
+            answered.add_done_callback(partial(_cancel, asking))
+            await asyncio.wait({asking})
+            assert asking.cancelled()
+    finally:
+        await bus.close(client)

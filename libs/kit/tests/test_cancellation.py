@@ -34,3 +34,20 @@ async def test_a_cancelled_task_is() -> None:
     waiting.cancel()
     await asyncio.wait({waiting})
     assert said == [True]
+
+
+async def test_a_cancellation_that_a_library_would_lose_is_kept() -> None:
+    """It comes in the turn in which the answer is there too: Python 3.11's `wait_for` returns the answer."""
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def ask() -> None:
+        with cancellation.kept():
+            await asyncio.wait_for(answer, 10)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    answer.set_result(None)
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()

@@ -16,11 +16,13 @@ import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import BadRequestError
 
 from contracts.streams import StreamDefinition
+from kit import cancellation
 from kit.logs import Stage, logger
 from kit.settings import ServiceSettings
 
@@ -40,6 +42,25 @@ async def _ignore(_reason: str) -> None:
     return None
 
 
+class _Client(Client):
+    """nats-py's client, of which no cancellation gets lost; all of JetStream goes through `request`."""
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        old_style: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        with cancellation.kept():
+            return await super().request(subject, payload, timeout, old_style, headers)
+
+    async def flush(self, timeout: int = 10) -> None:
+        with cancellation.kept():
+            await super().flush(timeout)
+
+
 async def connect(
     settings: ServiceSettings,
     *,
@@ -52,7 +73,7 @@ async def connect(
     `on_interrupted(reason)` is called whenever messages may have been missed: after a reconnect, or when a
     subscription's queue overflowed. `on_disconnected` when the connection breaks.
     """
-    client = Client()
+    client = _Client()
     quiet_until: dict[type[Exception], float] = {}
 
     async def on_error(error: Exception) -> None:
