@@ -20,7 +20,7 @@ from bench.demo.place import SECRET_VARIABLE, Place
 from bench.demo.plan import Device
 from contracts.codec import decode
 from contracts.codes import ErrorCode
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.frames import BEARER_SUBPROTOCOL_PREFIX, SUBPROTOCOL, Ack, ClientAction, Connected, ServerAction
 from contracts.messages import Message
 from contracts.pushes import PushRecord

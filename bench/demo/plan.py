@@ -12,7 +12,7 @@ from random import Random
 
 from bench.demo.corpus import Dialogue, Language
 from bench.demo.errors import BadSize
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from kit.tokens import Role
 
 MEMBERS_MIN, MEMBERS_MAX = 2, 8

@@ -9,7 +9,8 @@ import pytest
 from bench.demo.checker import Accepted, Arrival, Evidence, Verdict, check
 from bench.demo.plan import Device, Person
 
-from contracts.delivery import DeviceType, OfflineReason
+from contracts.delivery import OfflineReason
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from contracts.pushes import PushRecord, PushState
 from contracts.times import now

@@ -10,7 +10,7 @@ from bench.demo.corpus import Dialogue, Language
 from bench.demo.errors import BadSize
 from bench.demo.plan import Path, Plan, Size, expects_push, make_plan
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from kit.tokens import Role
 
 CORPUS = {

@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.codec import decode, encode
-from contracts.delivery import (
-    DeviceType,
-    Durable,
-    Live,
-    Receipt,
-    delivery_header,
-    parse_delivery_header,
-)
+from contracts.delivery import Durable, Live, Receipt, delivery_header, parse_delivery_header
+from contracts.devices import DeviceType
 from contracts.errors import Undecodable
 from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream, UserStream
@@ -38,10 +32,27 @@ def test_durable_round_trip(stream: str, seq: int) -> None:
 def test_live_round_trip(key: str) -> None:
     """A live signal's key survives the header, whatever it is."""
     assert parse_delivery_header(delivery_header(Live(key))) == Live(key)
+    assert parse_delivery_header(delivery_header(Live(key, 6000))) == Live(key, 6000)
 
 
 @pytest.mark.parametrize(
-    "value", ["", "d", "d 1", "d 1 ", "d x s", "d -1 s", "d ١ s", f"d {'9' * 5000} s", "l", "l ", "x 1 s", "D 1 s"]
+    "value",
+    [
+        "",
+        "d",
+        "d 1",
+        "d 1 ",
+        "d x s",
+        "d -1 s",
+        "d ١ s",
+        f"d {'9' * 5000} s",
+        "l",
+        "l ",
+        "x s 1",
+        "x 1",
+        "x 1 ",
+        "D 1 s",
+    ],
 )
 def test_other_headers_are_refused(value: str) -> None:
     """What `delivery_header` cannot have written is a contract error, never another kind of exception."""

@@ -14,11 +14,28 @@ from contracts.codec import decode
 from contracts.envelope import Envelope
 from contracts.errors import Undecodable
 from contracts.events import EVENT_CLASSES
-from contracts.frames import ACTION_OF_EVENT, ClientFrame, ServerAction, event_frame, frame_bytes
+from contracts.frames import (
+    ACTION_OF_EVENT,
+    ClientFrame,
+    ServerAction,
+    event_frame,
+    expired_frame,
+    frame_bytes,
+    live_key,
+)
 from contracts.ids import new_id
 
 AT = datetime(2026, 1, 31, 8, 15, 30, 123000, tzinfo=UTC)
-WITHOUT_A_FRAME = {"user.registered", "user.conversation_joined", "user.conversation_left"}
+WITHOUT_A_FRAME = {
+    "user.registered",
+    "user.conversation_joined",
+    "user.conversation_left",
+    "user.updated",
+    "user.blocked",
+    "user.unblocked",
+    "user.sessions_ended",
+    "user.admin_acted",
+}
 
 
 def envelope(event_type: str, data: dict[str, Any]) -> Envelope:
@@ -96,3 +113,21 @@ def test_client_frames_are_objects_with_an_action(text: str) -> None:
     """Anything else is no frame."""
     with pytest.raises(Undecodable):
         decode(ClientFrame, text)
+
+
+def test_a_notice_is_a_system_notification() -> None:
+    """The same message without a notice is `new_message`."""
+    frame = event_frame(envelope("message.created", {"content": "", "notice": {"title": "t", "type": "maintenance"}}))
+    assert frame is not None
+    assert json.loads(frame)["action"] == "system_notification"
+
+
+def test_a_typing_signal_is_taken_back_by_its_key() -> None:
+    """The edge needs nothing but the key; other signals just end."""
+    taken_back = expired_frame(live_key("typing", "c", "alice"))
+    assert taken_back is not None
+    assert json.loads(taken_back) == {
+        "action": "typing",
+        "data": {"conversation_id": "c", "user_id": "alice", "is_typing": False},
+    }
+    assert expired_frame(live_key("read", "c", "alice")) is None

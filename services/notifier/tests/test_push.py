@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.messages import MessageType, SenderType
 from notifier.push import Priority, compose
 

@@ -19,7 +19,7 @@ import time
 
 import uvloop
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.delivery import Delivery

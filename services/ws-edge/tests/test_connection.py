@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from ws_edge.connection import Awaiting, Connection, Limits, Surroundings, TurnEnd
 from ws_edge.metrics import Figures

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from contracts.codec import decode
-from contracts.delivery import DeviceType, Receipt
+from contracts.delivery import Receipt
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.delivery import Delivery

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from ws_edge.connection import Awaiting, Connection, Limits, Surroundings, TurnEnd
 from ws_edge.drain import GRACE_S, drain, spread, window_s

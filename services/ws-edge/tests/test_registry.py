@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.metrics import Figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.codes import CloseCode
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.frames import ConnectionType
 from kit.tokens import Principal, TokenError, TokenExpired
 from ws_edge.session.handshake import Admitted, BadUpgrade, Request, TurnedAway, decide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from natter_client.timelines import Bookmark
 
 

@@ -56,13 +56,20 @@ class ErrorCode(StrEnum):
     VALIDATION_FAILED = "validation_failed"
     UNAUTHENTICATED = "unauthenticated"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of an error
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an error
     WRONG_CREDENTIALS = "wrong_credentials"
+    USER_BLOCKED = "user_blocked"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     ALREADY_EXISTS = "already_exists"
+    CONFLICT = "conflict"
+    ASSIGNEE_OFFLINE = "assignee_offline"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
+    LIMIT_REACHED = "limit_reached"
     SEQ_OUT_OF_RANGE = "seq_out_of_range"
     UNKNOWN_USER = "unknown_user"
     UNKNOWN_ACTION = "unknown_action"
@@ -87,13 +94,20 @@ _STATUS = {
     ErrorCode.VALIDATION_FAILED: 422,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.TOKEN_EXPIRED: 401,
+    ErrorCode.TOKEN_REVOKED: 401,
     ErrorCode.WRONG_CREDENTIALS: 401,
+    ErrorCode.USER_BLOCKED: 403,
     ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.ALREADY_EXISTS: 409,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.ASSIGNEE_OFFLINE: 409,
     ErrorCode.IDEMPOTENCY_CONFLICT: 422,
     ErrorCode.PAYLOAD_TOO_LARGE: 413,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
+    ErrorCode.RANGE_NOT_SATISFIABLE: 416,
+    ErrorCode.LIMIT_REACHED: 422,
     ErrorCode.SEQ_OUT_OF_RANGE: 422,
     ErrorCode.UNKNOWN_USER: 422,
     ErrorCode.UNKNOWN_ACTION: 422,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from contracts.codec import Contract
+from contracts.devices import DeviceType
 from contracts.envelope import Envelope
 from contracts.errors import Undecodable
 from contracts.ids import UserId, Uuid
@@ -19,6 +20,8 @@ from contracts.times import Instant
 
 DELIVERY_HEADER = "Natter-Delivery"
 TRACE_HEADER = "traceparent"
+DEVICES_HEADER = "Natter-Devices"
+"""Comma list of device types; if it is there, only sockets of these types get the frame and count as having it."""
 
 _SEQ = re.compile(r"^[0-9]{1,19}\Z")
 
@@ -33,21 +36,27 @@ class Durable:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A signal worth something only now (typing, presence): the latest of one `key` replaces an unsent older one."""
+    """A signal worth something only now (typing, presence): the latest of one `key` replaces an unsent older one.
+
+    With `expires_in_ms` it holds only so long: the edge takes it back by itself if it is not renewed (`expired_frame`).
+    """
 
     key: str
+    expires_in_ms: int | None = None
 
 
 Delivery: TypeAlias = Durable | Live
 
 
 def delivery_header(delivery: Delivery) -> str:
-    """`d <seq> <stream>` for a durable frame, `l <key>` for a live one."""
+    """`d <seq> <stream>` for a durable frame, `l <key>` for a live one, `x <ms> <key>` for one that expires."""
     match delivery:
         case Durable(stream, seq):
             return f"d {seq} {stream}"
-        case Live(key):
+        case Live(key, None):
             return f"l {key}"
+        case Live(key, expires_in_ms):
+            return f"x {expires_in_ms} {key}"
 
 
 def parse_delivery_header(value: str) -> Delivery:
@@ -59,15 +68,11 @@ def parse_delivery_header(value: str) -> Delivery:
             return Durable(stream, int(seq))
     elif kind == "l" and rest:
         return Live(rest)
+    elif kind == "x":
+        milliseconds, _, key = rest.partition(" ")
+        if _SEQ.match(milliseconds) and key:
+            return Live(key, int(milliseconds))
     raise Undecodable(f"not a delivery header: {value[:80]!r}")
-
-
-class DeviceType(StrEnum):
-    """What kind of device a socket belongs to."""
-
-    MOBILE = "mobile"
-    DESKTOP = "desktop"
-    TABLET = "tablet"
 
 
 class Receipt(Contract):

@@ -6,15 +6,38 @@ version; the old one stays, with its frozen example in tests/golden.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from contracts.codec import Contract
+from contracts.devices import DeviceType
 from contracts.errors import UnknownEvent
 from contracts.ids import UserId, Uuid
 from contracts.messages import Message
+from contracts.notices import Notification
 from contracts.times import Instant
+
+
+class SessionEnd(StrEnum):
+    """Why sessions ended."""
+
+    LOGOUT = "logout"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a reason
+    REFRESH_TOKEN_REUSED = "refresh_token_reused"  # noqa: S105 - the name of a reason
+    REVOKED = "revoked"
+    DISCONNECTED = "disconnected"
+
+
+class AdminAct(StrEnum):
+    """What an admin did."""
+
+    DISCONNECT_USER = "disconnect_user"
+    BLOCK_USER = "block_user"
+    UNBLOCK_USER = "unblock_user"
+    REVOKE_SESSIONS = "revoke_sessions"
+    BROADCAST = "broadcast"
 
 
 class EventData(Contract):
@@ -128,6 +151,116 @@ class UserReadAdvanced(EventData):
     read_at: Instant
 
 
+class UserUpdated(EventData):
+    """A user's name or roles changed; both are given as they are now."""
+
+    type: ClassVar[str] = "user.updated"
+    user_id: UserId
+    name: str | None = None
+    roles: tuple[str, ...]
+    updated_at: Instant
+
+
+class UserNotified(EventData):
+    """The system said something to one user: on every device, and a push if there is none."""
+
+    type: ClassVar[str] = "user.notified"
+    notification: Notification
+    device_types: tuple[DeviceType, ...] = ()
+    """If not empty, only devices of these types get a frame, and only they count as having it."""
+
+
+class UserBlocked(EventData):
+    """The user may not use the service any more: every session is over."""
+
+    type: ClassVar[str] = "user.blocked"
+    user_id: UserId
+    by: UserId
+    blocked_at: Instant
+
+
+class UserUnblocked(EventData):
+    """The user may sign in again."""
+
+    type: ClassVar[str] = "user.unblocked"
+    user_id: UserId
+    by: UserId
+    unblocked_at: Instant
+
+
+class UserSessionsEnded(EventData):
+    """Tokens of one session, or of all of a user's sessions up to now, are good no more."""
+
+    type: ClassVar[str] = "user.sessions_ended"
+    user_id: UserId
+    session_id: Uuid | None = None
+    """None: all."""
+    reason: SessionEnd
+    by: UserId
+    ended_at: Instant
+
+
+class AdminActed(EventData):
+    """An admin did something, recorded in the admin's own stream."""
+
+    type: ClassVar[str] = "user.admin_acted"
+    user_id: UserId
+    """The admin."""
+    act: AdminAct
+    target: str | None = None
+    details: dict[str, Any] | None = None
+    acted_at: Instant
+
+
+class ConsultOpened(EventData):
+    """A customer asks for somebody, and waits in the queue."""
+
+    type: ClassVar[str] = "consult.opened"
+    conversation_id: Uuid
+    customer_id: UserId
+    topic: str | None = None
+    opened_at: Instant
+
+
+class ConsultTaken(EventData):
+    """A consultant took the consult from the queue."""
+
+    type: ClassVar[str] = "consult.taken"
+    conversation_id: Uuid
+    consultant_id: UserId
+    taken_at: Instant
+
+
+class ConsultAssigned(EventData):
+    """Somebody gave a waiting consult to a consultant."""
+
+    type: ClassVar[str] = "consult.assigned"
+    conversation_id: Uuid
+    consultant_id: UserId
+    by: UserId
+    assigned_at: Instant
+
+
+class ConsultHandedOver(EventData):
+    """The consult went from one consultant to another, or back into the queue (`to_id` is None)."""
+
+    type: ClassVar[str] = "consult.handed_over"
+    conversation_id: Uuid
+    from_id: UserId
+    to_id: UserId | None = None
+    by: UserId
+    handed_over_at: Instant
+
+
+class ConsultClosed(EventData):
+    """The consult is over; the conversation and its history stay."""
+
+    type: ClassVar[str] = "consult.closed"
+    conversation_id: Uuid
+    by: UserId
+    closed_at: Instant
+
+
 EVENT_CLASSES: tuple[type[EventData], ...] = (
     ConversationCreated,
     ConversationUpdated,
@@ -140,6 +273,17 @@ EVENT_CLASSES: tuple[type[EventData], ...] = (
     UserConversationJoined,
     UserConversationLeft,
     UserReadAdvanced,
+    UserUpdated,
+    UserNotified,
+    UserBlocked,
+    UserUnblocked,
+    UserSessionsEnded,
+    AdminActed,
+    ConsultOpened,
+    ConsultTaken,
+    ConsultAssigned,
+    ConsultHandedOver,
+    ConsultClosed,
 )
 
 _BY_TYPE_AND_VERSION = {(cls.type, cls.version): cls for cls in EVENT_CLASSES}

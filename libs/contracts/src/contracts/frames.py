@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from contracts.codec import Contract
 from contracts.codes import ErrorCode
+from contracts.devices import DeviceType
 from contracts.envelope import Envelope
 from contracts.ids import UserId, Uuid
 from contracts.messages import MessageDraft
@@ -26,6 +27,13 @@ REF_CHARS_MAX = 64
 """Longest `ref` that a client may ask to have echoed."""
 
 
+PRESENCE_USERS_MAX = 200
+"""Most users whose presence one socket may follow."""
+
+TYPING_EXPIRES_MS = 6_000
+"""A typing signal that is not renewed ends by itself after this; clients renew every 3 s while somebody types."""
+
+
 class ServerAction(StrEnum):
     """What the server tells a client."""
 
@@ -37,6 +45,8 @@ class ServerAction(StrEnum):
     PARTICIPANT_JOINED = "participant_joined"
     PARTICIPANT_LEFT = "participant_left"
     READ = "read"
+    DELIVERED = "delivered"
+    CONSULT_UPDATED = "consult_updated"
     TYPING = "typing"
     SYSTEM_NOTIFICATION = "system_notification"
     DIRECT_MESSAGE = "direct_message"
@@ -71,6 +81,10 @@ class ServerLimits(Contract):
     """What a client must keep to."""
 
     frame_bytes_max: int = FRAME_BYTES_MAX
+    frames_per_s: float | None = None
+    """How many frames a client may send in the long run; above it: `rate_limited`, then close 4429."""
+    presence_users_max: int = PRESENCE_USERS_MAX
+    typing_expires_ms: int = TYPING_EXPIRES_MS
     ref_chars_max: int = REF_CHARS_MAX
 
 
@@ -127,6 +141,67 @@ class TokenRefreshed(Contract):
     expires_at: Instant
 
 
+class Typing(Contract):
+    """Data of a client's `typing`."""
+
+    conversation_id: Uuid
+    is_typing: bool
+
+
+class TypingUpdate(Contract):
+    """Data of a server's `typing`. Without renewal it is taken back after `TYPING_EXPIRES_MS`, by a frame too."""
+
+    conversation_id: Uuid
+    user_id: UserId
+    is_typing: bool
+
+
+class MarkRead(Contract):
+    """Data of `mark_read`: everything up to `seq` was read."""
+
+    conversation_id: Uuid
+    seq: int = Field(ge=0, le=2**62)
+
+
+class ReadUpdate(Contract):
+    """Data of `read`: how far somebody has read. Also the `ack` to `mark_read`, with what holds then."""
+
+    conversation_id: Uuid
+    user_id: UserId
+    seq: int
+
+
+class DeliveredUpdate(Contract):
+    """Data of `delivered`, for the sender: a device of `user_id` has had everything up to `seq`'s message."""
+
+    conversation_id: Uuid
+    user_id: UserId
+    seq: int
+
+
+class PresenceSubscribe(Contract):
+    """Data of `presence_subscribe`: replaces what this socket was subscribed to. An empty list ends it.
+
+    The `ack` holds the state of those whom the caller may see: who shares a conversation with them, or is staff.
+    """
+
+    user_ids: Annotated[tuple[UserId, ...], Field(max_length=PRESENCE_USERS_MAX)]
+
+
+class PresenceUpdate(Contract):
+    """Data of `presence`."""
+
+    user_id: UserId
+    online: bool
+    device_types: tuple[DeviceType, ...] = ()
+
+
+class PresenceStates(Contract):
+    """Data of the `ack` to `presence_subscribe`."""
+
+    users: tuple[PresenceUpdate, ...]
+
+
 class ClientFrame(Contract):
     """What arrives: the action is checked by the edge, the data by whoever handles that action."""
 
@@ -144,8 +219,15 @@ ACTION_OF_EVENT: dict[str, ServerAction] = {
     "message.edited": ServerAction.MESSAGE_UPDATED,
     "message.deleted": ServerAction.MESSAGE_DELETED,
     "user.read_advanced": ServerAction.READ,
+    "user.notified": ServerAction.DIRECT_MESSAGE,
+    "consult.opened": ServerAction.CONSULT_UPDATED,
+    "consult.taken": ServerAction.CONSULT_UPDATED,
+    "consult.assigned": ServerAction.CONSULT_UPDATED,
+    "consult.handed_over": ServerAction.CONSULT_UPDATED,
+    "consult.closed": ServerAction.CONSULT_UPDATED,
 }
-"""Which frame an event becomes. The other events of a user's stream reach devices by sync and history alone."""
+"""Which frame an event becomes; a message that is a notice becomes `system_notification` instead of `new_message`.
+The other events of a user's stream reach devices by sync and history alone."""
 
 
 def frame_bytes(
@@ -165,6 +247,22 @@ def frame_bytes(
     return json.dumps(frame, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def expired_frame(key: str) -> bytes | None:
+    """The frame that takes back a live signal that was not renewed; None if `key` is of a kind that just ends."""
+    kind, _, rest = key.partition(":")
+    if kind != "typing":
+        return None
+    conversation_id, _, user_id = rest.partition(":")
+    return frame_bytes(
+        ServerAction.TYPING, {"conversation_id": conversation_id, "user_id": user_id, "is_typing": False}
+    )
+
+
+def live_key(kind: str, conversation_id: str, user_id: str) -> str:
+    """The key of a live signal about a user in a conversation: the latest of one key replaces an unsent older one."""
+    return f"{kind}:{conversation_id}:{user_id}"
+
+
 def event_frame(event: Envelope) -> bytes | None:
     """The frame that tells devices of an event, ready to send; None if this event is no frame."""
     action = ACTION_OF_EVENT.get(event.type)
@@ -172,4 +270,10 @@ def event_frame(event: Envelope) -> bytes | None:
         return None
     # Who was left out is nobody's business.
     data = {key: value for key, value in event.data.items() if key != "exclude_user_ids"}
+    if event.type == "message.created" and data.get("notice") is not None:
+        action = ServerAction.SYSTEM_NOTIFICATION
+    elif event.type == "user.notified":
+        data = data["notification"]
+    elif event.type.startswith("consult."):
+        data["event"] = event.type
     return frame_bytes(action, data, frame_id=event.id, stream=event.subject, seq=event.seq, time=rfc3339(event.time))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from contracts.attachments import Attachment
 from contracts.codec import Contract
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.times import Instant
@@ -87,6 +88,21 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_small_and_storable)]
 Content = Annotated[str, StringConstraints(min_length=1, max_length=CONTENT_CHARS_MAX), AfterValidator(_storable)]
 
 
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
+"""A headline of one line."""
+
+NoticeType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""The host application's own name for a kind of notice, such as `maintenance` or `appointment_reminder`."""
+
+
+class Notice(Contract):
+    """What makes a message of the system more than text; its text is the message's `content`."""
+
+    title: Title
+    type: NoticeType
+    data: Metadata | None = None
+
+
 class MessageDraft(Contract):
     """What a client sends: the body of `POST /v1/conversations/{id}/messages` and the heart of `send_message`."""
 
@@ -115,6 +131,10 @@ class Message(Contract):
     message_type: MessageType
     content: str
     attachment_id: Uuid | None = None
+    attachment: Attachment | None = None
+    """What `attachment_id` names, as it was when the message was sent."""
+    notice: Notice | None = None
+    """Set on messages of the system that are notices (`message_type` is `system`)."""
     reply_to: Uuid | None = None
     is_important: bool = False
     extra_metadata: dict[str, Any] | None = None

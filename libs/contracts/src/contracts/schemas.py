@@ -8,14 +8,43 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from contracts.commands import SendMessageCommand, SendMessageReply
+from contracts.attachments import Attachment
+from contracts.commands import (
+    CommandReply,
+    MarkReadCommand,
+    PresenceCommand,
+    SendMessageCommand,
+    SendMessageReply,
+    StatsCommand,
+    TypingCommand,
+)
+from contracts.control import Disconnect, Revocation
 from contracts.delivery import OfflineDelivery, Receipt
 from contracts.envelope import Envelope
 from contracts.events import EVENT_CLASSES
-from contracts.frames import Ack, ClientFrame, Connected, FrameError, RefreshToken, SendMessage, TokenRefreshed
+from contracts.frames import (
+    Ack,
+    ClientFrame,
+    Connected,
+    DeliveredUpdate,
+    FrameError,
+    MarkRead,
+    PresenceStates,
+    PresenceSubscribe,
+    PresenceUpdate,
+    ReadUpdate,
+    RefreshToken,
+    SendMessage,
+    TokenRefreshed,
+    Typing,
+    TypingUpdate,
+)
 from contracts.messages import Message, MessageDraft
+from contracts.notices import Notification, NotificationDraft, SystemNotificationDraft
+from contracts.presence import AdminConnection, EdgeLease, EdgePresence, UserConnection, UserPresence
 from contracts.problems import Problem
 from contracts.pushes import PushRecord
+from contracts.stats import AdminStats, ProcessFigures
 from contracts.sync import SyncPage
 
 PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
@@ -36,6 +65,32 @@ PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
     TokenRefreshed,
     SyncPage,
     Problem,
+    Attachment,
+    Notification,
+    NotificationDraft,
+    SystemNotificationDraft,
+    Typing,
+    TypingUpdate,
+    MarkRead,
+    ReadUpdate,
+    DeliveredUpdate,
+    PresenceSubscribe,
+    PresenceStates,
+    PresenceUpdate,
+    UserPresence,
+    UserConnection,
+    EdgePresence,
+    EdgeLease,
+    TypingCommand,
+    MarkReadCommand,
+    PresenceCommand,
+    StatsCommand,
+    CommandReply,
+    Disconnect,
+    Revocation,
+    ProcessFigures,
+    AdminStats,
+    AdminConnection,
 )
 
 

@@ -23,6 +23,8 @@ EVENTS_CONVERSATIONS = "natter.events.conversation.>"
 OFFLINE_ALL = "natter.offline.*"
 COMMANDS_ALL = "natter.command.*"
 CONTROL_ALL = "natter.control.>"
+DISCONNECT = "natter.control.disconnect"
+"""A `Disconnect` for all edges. Best effort, like every core message: what must hold stands in `revocations`."""
 
 COMMAND_QUEUE = "chat-api"
 """Queue group of command handlers: each command is work that exactly one process must do."""
@@ -53,6 +55,11 @@ def parse_user(subject: str) -> str:
 def room(conversation_id: str) -> str:
     """Where a large conversation's frames are published once per edge: `natter.room.<conversation_id>`."""
     return "natter.room." + _checked(_UUID, conversation_id, "conversation id")
+
+
+def role(name: str) -> str:
+    """Where live signals for everybody with a role are published once per edge: `natter.role.<role>`."""
+    return "natter.role." + _checked(_TOKEN, name, "role")
 
 
 def event(stream: StreamId, event_type: str) -> str:

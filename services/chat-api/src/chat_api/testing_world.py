@@ -25,15 +25,8 @@ from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing import create, register, send
 from contracts import subjects
 from contracts.codec import decode, encode
-from contracts.delivery import (
-    DELIVERY_HEADER,
-    DeviceType,
-    Durable,
-    OfflineDelivery,
-    OfflineReason,
-    Receipt,
-    parse_delivery_header,
-)
+from contracts.delivery import DELIVERY_HEADER, Durable, OfflineDelivery, OfflineReason, Receipt, parse_delivery_header
+from contracts.devices import DeviceType
 from contracts.ids import new_id
 from kit import bus
 

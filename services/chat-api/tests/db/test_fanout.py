@@ -14,7 +14,8 @@ from chat_api.domain.commands import Actor, AddParticipants
 from chat_api.fanout.fanout import Fanout
 from chat_api.testing import AT
 from chat_api.testing_world import World, until
-from contracts.delivery import DeviceType, OfflineReason
+from contracts.delivery import OfflineReason
+from contracts.devices import DeviceType
 from contracts.streams import EVENTS, OFFLINE_DELIVERY
 
 MOBILE, DESKTOP = DeviceType.MOBILE, DeviceType.DESKTOP

@@ -24,7 +24,8 @@ from chat_api.settings import ChatApiSettings
 from chat_api.store import following
 from chat_api.store.keys import ORIGIN
 from chat_api.testing_world import Edge, World, until
-from contracts.delivery import DeviceType, OfflineReason
+from contracts.delivery import OfflineReason
+from contracts.devices import DeviceType
 from contracts.streams import EVENTS, NOTIFIER_DURABLE, OFFLINE_DELIVERY
 from contracts.times import now
 

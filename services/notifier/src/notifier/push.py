@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.messages import Message, MessageType, SenderType
 
 

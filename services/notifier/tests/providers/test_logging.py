@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from notifier.providers.logging.client import LoggingProvider
 from notifier.providers.logging.errors import OutputBroken
 from notifier.providers.logging.payload import block, json_line

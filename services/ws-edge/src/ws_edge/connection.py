@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.codes import CloseCode
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from kit.logs import Stage, logger
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from contracts.delivery import DeviceType, OfflineReason
+from contracts.delivery import OfflineReason
+from contracts.devices import DeviceType
 from contracts.envelope import Envelope
 
 

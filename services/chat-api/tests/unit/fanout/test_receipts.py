@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chat_api.fanout.receipts import ReceiptBook, Undelivered, Work
-from contracts.delivery import DeviceType, OfflineReason
+from contracts.delivery import OfflineReason
+from contracts.devices import DeviceType
 from contracts.envelope import Envelope
 from contracts.ids import new_id
 from contracts.times import now

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from contracts.codes import CloseCode
-from contracts.delivery import DeviceType
+from contracts.devices import DeviceType
 from contracts.frames import BEARER_SUBPROTOCOL_PREFIX, SUBPROTOCOL, ConnectionType
 from kit.tokens import Principal, Role, TokenError, TokenExpired
 
