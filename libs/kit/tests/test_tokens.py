@@ -121,3 +121,13 @@ def test_roles_may_be_missing() -> None:
     """A token without roles speaks for a user who may do nothing special."""
     claims = {"sub": "alice", "exp": int(time.time()) + 60}
     assert verify(SECRET, jwt.encode(claims, SECRET)).roles == frozenset()
+
+
+def test_a_token_names_its_session_and_its_moment() -> None:
+    """Both are what a revocation goes by; a token without them is older than every revocation."""
+    session = "0198f3a0-1b2c-7000-8000-0000000000e1"
+    found = verify(SECRET, issue(SECRET, "alice", (), ttl_s=60, session_id=session))
+    assert found.session_id == session
+    assert time.time() - 5 < found.issued_at <= time.time()
+    bare = verify(SECRET, jwt.encode({"sub": "alice", "exp": time.time() + 60, "sid": 7}, SECRET))
+    assert (bare.session_id, bare.issued_at) == (None, 0.0)

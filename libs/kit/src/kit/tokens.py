@@ -9,9 +9,10 @@ from enum import StrEnum
 
 import jwt
 
-from contracts.ids import USER_ID_PATTERN
+from contracts.ids import USER_ID_PATTERN, UUID_PATTERN
 
 _USER_ID = re.compile(USER_ID_PATTERN)
+_UUID = re.compile(UUID_PATTERN)
 _ALGORITHM = "HS256"
 
 LEEWAY_S = 5
@@ -44,6 +45,10 @@ class Principal:
     roles: frozenset[str]
     expires_at: float
     name: str | None = None
+    session_id: str | None = None
+    """The session that the token belongs to (claim `sid`), if it is a local account's."""
+    issued_at: float = 0.0
+    """When, in seconds since 1970; 0 if the token does not say."""
 
     @property
     def acts_for_others(self) -> bool:
@@ -51,12 +56,22 @@ class Principal:
         return Role.SERVICE in self.roles or Role.ADMIN in self.roles
 
 
-def issue(secret: str, user_id: str, roles: tuple[str, ...], *, ttl_s: float, name: str | None = None) -> str:
+def issue(
+    secret: str,
+    user_id: str,
+    roles: tuple[str, ...],
+    *,
+    ttl_s: float,
+    name: str | None = None,
+    session_id: str | None = None,
+) -> str:
     """A signed HS256 token that is good for `ttl_s` seconds from now."""
     issued_at = int(time.time())
     claims: dict[str, object] = {"sub": user_id, "roles": list(roles), "iat": issued_at, "exp": issued_at + int(ttl_s)}
     if name is not None:
         claims["name"] = name
+    if session_id is not None:
+        claims["sid"] = session_id
     return jwt.encode(claims, secret, algorithm=_ALGORITHM)
 
 
@@ -71,17 +86,21 @@ def verify(secret: str, token: str) -> Principal:
     except jwt.InvalidTokenError as invalid:
         raise TokenError(f"the token is not valid: {type(invalid).__name__}") from None
     subject, roles, name = claims["sub"], claims.get("roles", []), claims.get("name")
+    session_id, issued_at = claims.get("sid"), claims.get("iat")
     if not isinstance(subject, str) or not _USER_ID.match(subject):
         raise TokenError("the token's sub is not a user id")
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise TokenError("the token's roles are not a list of names")
     try:
         expires_at = float(claims["exp"])
+        issued_at = float(issued_at) if isinstance(issued_at, (int, float)) else 0.0
     except OverflowError:
-        raise TokenError("the token's exp is not an instant") from None
+        raise TokenError("the token's exp or iat is not an instant") from None
     return Principal(
         user_id=subject,
         roles=frozenset(roles),
         expires_at=expires_at,
         name=name[:200] if isinstance(name, str) else None,
+        session_id=session_id if isinstance(session_id, str) and _UUID.match(session_id) else None,
+        issued_at=issued_at,
     )
