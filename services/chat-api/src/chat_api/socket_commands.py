@@ -23,6 +23,7 @@ from contracts.frames import Ack, FrameError
 from contracts.ids import new_id
 from contracts.messages import MessageDraft
 from contracts.times import now
+from kit import tracing
 from kit.logs import Stage, logger
 
 log = logger()
@@ -78,6 +79,7 @@ class SocketCommands:
             asked = decode(SendMessageCommand, data)
         except ContractError as wrong:
             return _refusal(ErrorCode.VALIDATION_FAILED, str(wrong))
+        trace = tracing.begin(asked.traceparent)
         body = asked.message
         draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})
         command = SendMessage(
@@ -87,6 +89,7 @@ class SocketCommands:
             sender_name=asked.sender_name,
             draft=draft,
             now=now(),
+            traceparent=trace,
         )
         try:
             sent = await self._sends.send(command)

@@ -71,14 +71,10 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
                 continue
             for event in decided:
                 state = conversation.evolve(state, event)
-                fingerprint_hex = command.fingerprint.hex()
-                events.append(
-                    Recordable(
-                        ConversationStream(command.conversation_id),
-                        event,
-                        {"actor": command.sender_id, "fingerprint": fingerprint_hex},
-                    )
-                )
+                beside = {"actor": command.sender_id, "fingerprint": command.fingerprint.hex()}
+                if command.traceparent is not None:
+                    beside["traceparent"] = command.traceparent
+                events.append(Recordable(ConversationStream(command.conversation_id), event, beside))
             assert state is not None
             states[command.conversation_id] = state
             message = state.messages[command.message_id]

@@ -76,6 +76,8 @@ class SendMessage:
     draft: MessageDraft
     now: datetime
     exclude_user_ids: tuple[str, ...] = ()
+    traceparent: str | None = None
+    """The trace that it is part of. Sends share transactions, so each carries its own."""
 
     @property
     def key(self) -> tuple[str, str]:

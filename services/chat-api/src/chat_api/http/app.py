@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from chat_api.http import auth, conversations, errors, health, messages, sync, users
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
+from chat_api.http.tracing import Traces
 from contracts.problems import Problem
 from kit.health import Health
 
@@ -30,6 +31,7 @@ def create_app(context: Context) -> FastAPI:
     errors.install(app)
     # The one that is added last is the first to see a request.
     app.add_middleware(auth.BearerTokens, secret=context.settings.jwt_secret.get_secret_value())
+    app.add_middleware(Traces)
     app.add_middleware(RequestLimits, body_bytes_max=context.settings.body_bytes_max)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

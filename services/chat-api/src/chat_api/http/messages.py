@@ -25,6 +25,7 @@ from contracts.ids import Uuid, new_id
 from contracts.messages import Message, MessageDraft
 from contracts.stream_ids import ConversationStream
 from contracts.times import now
+from kit import tracing
 from kit.logs import Stage, logger
 from kit.tokens import Principal
 
@@ -119,6 +120,7 @@ async def _send(
         draft=draft,
         now=now(),
         exclude_user_ids=exclude,
+        traceparent=tracing.current(),
     )
     sent = await context.sends.send(command)
     message = sent.message

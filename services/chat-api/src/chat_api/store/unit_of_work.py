@@ -21,6 +21,7 @@ from chat_api.store.event_store import NewEvent
 from contracts.ids import new_id
 from contracts.messages import Message
 from contracts.stream_ids import StreamId
+from kit import tracing
 
 # A second request with the same key waits here until the first has committed or rolled back.
 _CLAIM = text("""
@@ -91,9 +92,13 @@ class PostgresTransaction:
             return []
         ends = dict(heads or await event_store.heads(self._connection, {event.stream for event in events}))
         new: list[NewEvent] = []
+        # Of the request that this task carries out; a batch of sends is carried out by none, and each brings its own.
+        traceparent = tracing.current()
+        trace = {} if traceparent is None else {"traceparent": traceparent}
         for event in events:
             ends[event.stream] += 1
-            new.append(NewEvent(event.stream, ends[event.stream], new_id(), event.data, dict(event.metadata), now))
+            beside = {**trace, **event.metadata}
+            new.append(NewEvent(event.stream, ends[event.stream], new_id(), event.data, beside, now))
         await event_store.append(self._connection, new)
         await projections.project(self._connection, new)
         self.appended += len(new)
