@@ -25,6 +25,7 @@ from chat_api.fanout.fanout import Fanout
 from chat_api.http.app import create_app, create_health_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
+from chat_api.presence.book import PresenceBook
 from chat_api.relay.relay import Relay
 from chat_api.relay.waker import Waker
 from chat_api.settings import ChatApiSettings
@@ -75,6 +76,7 @@ class Process:
         self._health = Health("postgres", "nats")
         self._engine: AsyncEngine = create_engine(settings, f"chat-api {role.value}")
         self._waker = Waker(settings)
+        self._presence = PresenceBook()
         self._relay: Relay | None = None
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
@@ -109,7 +111,9 @@ class Process:
     def _server(self) -> _Server:
         if self._role.includes(Role.SERVE):
             passwords = Passwords(self._settings.password_hashes_max)
-            context = Context(self._settings, self._engine, self._uow, self._sends, passwords, self._health)
+            context = Context(
+                self._settings, self._engine, self._uow, self._sends, passwords, self._health, self._presence
+            )
             app = create_app(context)
         else:
             app = create_health_app(self._health)

@@ -81,6 +81,12 @@ class Transaction(Protocol):
     async def remember(self, response: StoredResponse) -> None: ...
 
 
+class Presence(Protocol):
+    """Who is there, as far as the edges have told."""
+
+    def is_online(self, user_id: str) -> bool: ...
+
+
 class UnitOfWork(Protocol):
     """Begins transactions; each commits when its block ends, and rolls back when the block raises."""
 

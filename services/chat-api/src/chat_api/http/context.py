@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.ports import Once, UnitOfWork
 from chat_api.http.passwords import Passwords
+from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
 from kit.health import Health
 
@@ -26,6 +27,7 @@ class Context:
     sends: SendBatcher
     passwords: Passwords
     health: Health
+    presence: PresenceBook = field(default_factory=PresenceBook)
 
 
 async def _context(request: Request) -> Context:
