@@ -56,6 +56,8 @@ class ConversationCreated(EventData):
     owner_id: UserId
     participant_ids: tuple[UserId, ...]
     metadata: dict[str, Any] | None = None
+    notes_of: Uuid | None = None
+    """Set if this conversation holds the staff's internal notes on that consult. No request can set it."""
     created_at: Instant
 
 

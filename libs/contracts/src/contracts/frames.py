@@ -202,6 +202,20 @@ class PresenceStates(Contract):
     users: tuple[PresenceUpdate, ...]
 
 
+class ConsultUpdate(Contract):
+    """Data of the live `consult_updated` that all consultants and doctors get: a consult as it stands. The people in the
+    conversation get the event itself as a durable frame, of the same action."""
+
+    conversation_id: Uuid
+    event: str
+    """The event that this is about, such as `consult.taken`."""
+    state: str
+    """`waiting`, `active` or `closed`."""
+    customer_id: UserId
+    assignee_id: UserId | None = None
+    topic: str | None = None
+
+
 class ClientFrame(Contract):
     """What arrives: the action is checked by the edge, the data by whoever handles that action."""
 
