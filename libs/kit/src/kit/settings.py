@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PUBLISHED_PREFIX = "natter-development-"
 """How every secret begins that stands in this repository."""
 DEVELOPMENT_SECRET = "natter-development-secret-not-for-production"  # noqa: S105 - refused in production, see below
+
+
+class IssuerSettings(BaseModel):
+    """Somebody else whose tokens are believed: one entry of `NATTER_ISSUERS`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(min_length=1)
+    """The claim `iss` of its tokens, letter by letter."""
+    jwks_url: str
+    """Where its public keys are; HTTPS, unless it is on this machine or this is development."""
+    audience: str = Field(min_length=1)
+    """The claim `aud` of tokens that are meant for us."""
+    roles_claim: str = "roles"
+    """Where the roles are; a path like `realm_access.roles` is one, too."""
+    user_claim: str = "sub"
+    """What names the user; must look like a user id."""
+    roles_allowed: tuple[Literal["customer", "consultant", "doctor", "admin", "service"], ...] = (
+        "customer",
+        "consultant",
+        "doctor",
+        "admin",
+    )
+    """Roles that it may give; others in its tokens mean nothing here."""
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _is_a_web_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.password:
+            raise ValueError("must be https://host/path, without user and password")
+        return url
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether nobody on the way can put his own keys in the place of the issuer's."""
+        parts = urlsplit(self.jwks_url)
+        return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 class ServiceSettings(BaseSettings):
@@ -31,6 +70,8 @@ class ServiceSettings(BaseSettings):
     """`console` for people, `json` for collectors."""
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     """Shared secret of HS256 tokens, at least 32 bytes."""
+    issuers: tuple[IssuerSettings, ...] = ()
+    """Other issuers whose tokens are believed, as a JSON list; see `IssuerSettings`."""
     nats_url: str = "nats://127.0.0.1:4222"
     """One address or several with commas; credentials never stand here."""
     nats_user: str = ""
@@ -46,6 +87,14 @@ class ServiceSettings(BaseSettings):
                     )
         if len(self.jwt_secret.get_secret_value().encode()) < 32:
             raise ValueError("NATTER_JWT_SECRET must have at least 32 bytes")
+        return self
+
+    @model_validator(mode="after")
+    def _issuers_are_sound(self) -> ServiceSettings:
+        if len({one.issuer for one in self.issuers}) != len(self.issuers):
+            raise ValueError("NATTER_ISSUERS names an issuer twice")
+        if self.env == "production" and not all(one.is_guarded for one in self.issuers):
+            raise ValueError("NATTER_ISSUERS: in production, jwks_url must begin with https://")
         return self
 
 

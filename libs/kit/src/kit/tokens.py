@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import jwt
 
@@ -49,6 +51,8 @@ class Principal:
     """The session that the token belongs to (claim `sid`), if it is a local account's."""
     issued_at: float = 0.0
     """When, in seconds since 1970; 0 if the token does not say."""
+    issuer: str | None = None
+    """Who signed the token, if that was neither we nor a host application with the shared secret: see kit.issuers."""
 
     @property
     def acts_for_others(self) -> bool:
@@ -64,10 +68,20 @@ def issue(
     ttl_s: float,
     name: str | None = None,
     session_id: str | None = None,
+    after: float = 0.0,
 ) -> str:
-    """A signed HS256 token that is good for `ttl_s` seconds from now."""
-    issued_at = int(time.time())
-    claims: dict[str, object] = {"sub": user_id, "roles": list(roles), "iat": issued_at, "exp": issued_at + int(ttl_s)}
+    """A signed HS256 token that is good for `ttl_s` seconds from now.
+
+    Tokens may be revoked up to a moment: `iat` has milliseconds, and lies above `after` (seconds since 1970) even if
+    the clock of whoever revoked was ahead.
+    """
+    issued_at = max(int(time.time() * 1000), math.floor(after * 1000) + 1) / 1000
+    claims: dict[str, object] = {
+        "sub": user_id,
+        "roles": list(roles),
+        "iat": issued_at,
+        "exp": int(time.time()) + int(ttl_s),
+    }
     if name is not None:
         claims["name"] = name
     if session_id is not None:
@@ -85,7 +99,12 @@ def verify(secret: str, token: str) -> Principal:
         raise TokenExpired("the token has expired") from None
     except jwt.InvalidTokenError as invalid:
         raise TokenError(f"the token is not valid: {type(invalid).__name__}") from None
-    subject, roles, name = claims["sub"], claims.get("roles", []), claims.get("name")
+    return principal_of(claims)
+
+
+def principal_of(claims: dict[str, Any], *, issuer: str | None = None) -> Principal:
+    """The principal of claims whose signature was verified; raises `TokenError` if they are not what they must be."""
+    subject, roles, name = claims.get("sub"), claims.get("roles", []), claims.get("name")
     session_id, issued_at = claims.get("sid"), claims.get("iat")
     if not isinstance(subject, str) or not _USER_ID.match(subject):
         raise TokenError("the token's sub is not a user id")
@@ -103,4 +122,5 @@ def verify(secret: str, token: str) -> Principal:
         name=name[:200] if isinstance(name, str) else None,
         session_id=session_id if isinstance(session_id, str) and _UUID.match(session_id) else None,
         issued_at=issued_at,
+        issuer=issuer,
     )
