@@ -77,10 +77,10 @@ class Api:
         except (httpx.HTTPError, OSError) as failed:
             raise RequestFailed(f"{method} {path}: {failed!r}") from failed
         if not response.is_success:
-            failure = _failure(f"{method} {path}", response)
-            if failure.token_refused:
+            refused = failure(f"{method} {path}", response)
+            if refused.token_refused:
                 self._tokens.refused(token)
-            raise failure
+            raise refused
         return response
 
     def _read(self, model: type[M], response: httpx.Response) -> M:
@@ -90,7 +90,8 @@ class Api:
             raise RequestFailed(str(unreadable), status=response.status_code) from unreadable
 
 
-def _failure(what: str, response: httpx.Response) -> RequestFailed:
+def failure(what: str, response: httpx.Response) -> RequestFailed:
+    """The error that an answer which is no success stands for."""
     code: ErrorCode | None = None
     detail = f"{what}: {response.status_code}"
     try:

@@ -1,9 +1,10 @@
 """What can go wrong between a client and Natter.
 
 NatterError
-├── Rejected            the server refuses this message for good
+├── Rejected            the server refuses this for good
 ├── OutboxFull          too many sends wait for their acknowledgement
 ├── RequestFailed       one request came to nothing; the client itself tries again
+├── NotConfigured       the environment does not say where Natter is, or with which token
 └── Stopped             the client does not run (any more)
     ├── Replaced        the same device has connected somewhere else
     └── TurnedAway      the server said that coming back is no use
@@ -19,7 +20,7 @@ class NatterError(Exception):
 
 
 class Rejected(NatterError):
-    """The message was refused and repeating it changes nothing. `code` says why (docs/errors.md)."""
+    """What was asked is refused for good, and repeating it changes nothing. `code` says why (docs/errors.md)."""
 
     def __init__(self, code: ErrorCode, detail: str) -> None:
         super().__init__(f"{code.value}: {detail}")
@@ -56,6 +57,10 @@ class RequestFailed(NatterError):
     def refusal(self) -> ErrorCode | None:
         """Why repeating the same request is no use, if so. Only a service of ours can say that: no proxy in front."""
         return self.code if self.code is not None and not self.code.retry and not self.token_refused else None
+
+
+class NotConfigured(NatterError):
+    """The environment does not say where Natter is, or with which token to come."""
 
 
 class Stopped(NatterError):
