@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.envelope import SOURCE, Envelope
-from contracts.messages import Message, MessageType, SenderType
+from contracts.messages import Message, MessageType, Notice, SenderType
+from contracts.notices import Notification
 from contracts.times import rfc3339
 
 
@@ -72,6 +73,25 @@ def message(row: Any) -> Message:
         created_at=row.created_at,
         edited_at=row.edited_at,
         deleted_at=row.deleted_at,
+        notice=Notice.model_construct(**({"data": None} | json.loads(row.notice))) if row.notice is not None else None,
+    )
+
+
+def notification(row: Any) -> Notification:
+    """A row of `notifications` as its user reads it."""
+    return Notification.model_construct(
+        id=str(row.notification_id),
+        user_id=row.user_id,
+        sender_type=SenderType(row.sender_type),
+        title=row.title,
+        content=row.content,
+        type=row.type,
+        action=row.action,
+        conversation_id=_text(row.conversation_id),
+        is_important=row.is_important,
+        data=json.loads(row.data) if row.data is not None else None,
+        broadcast_id=_text(row.broadcast_id),
+        created_at=row.created_at,
     )
 
 

@@ -21,6 +21,7 @@ from contracts.events import (
     MessageCreated,
     ParticipantJoined,
     ParticipantLeft,
+    UserNotified,
     UserReadAdvanced,
     UserRegistered,
 )
@@ -59,24 +60,39 @@ WHERE conversation_id = :conversation_id AND user_id = :user_id
 
 _MESSAGES = text("""
 INSERT INTO messages (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
-                      attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at)
+                      attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at,
+                      notice)
 SELECT message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
        attachment_id, reply_to, is_important, CAST(extra_metadata AS jsonb), client_msg_id,
-       decode(fingerprint, 'hex'), created_at
+       decode(fingerprint, 'hex'), created_at, CAST(notice AS jsonb)
 FROM unnest(
     CAST(:ids AS uuid[]), CAST(:conversation_ids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:sender_ids AS text[]),
     CAST(:sender_types AS text[]), CAST(:sender_names AS text[]), CAST(:message_types AS text[]),
     CAST(:contents AS text[]), CAST(:attachment_ids AS uuid[]), CAST(:reply_tos AS uuid[]),
     CAST(:importants AS boolean[]), CAST(:extras AS text[]), CAST(:client_msg_ids AS text[]),
-    CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[])
+    CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[]), CAST(:notices AS text[])
 ) AS m (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
-        attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at)
+        attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at, notice)
 """)
 
 _MESSAGE_CHANGED = text("""
 UPDATE messages SET content = :content, attachment_id = :attachment_id, extra_metadata = CAST(:extra AS jsonb),
-                    edited_at = :edited_at, deleted_at = :deleted_at
+                    edited_at = :edited_at, deleted_at = :deleted_at, notice = CAST(:notice AS jsonb)
 WHERE message_id = :message_id
+""")
+
+_NOTIFICATIONS = text("""
+INSERT INTO notifications (notification_id, user_id, sender_type, title, content, type, action, conversation_id,
+                           is_important, data, broadcast_id, created_at)
+SELECT notification_id, user_id, sender_type, title, content, type, action, conversation_id, is_important,
+       CAST(data AS jsonb), broadcast_id, created_at
+FROM unnest(
+    CAST(:ids AS uuid[]), CAST(:user_ids AS text[]), CAST(:sender_types AS text[]), CAST(:titles AS text[]),
+    CAST(:contents AS text[]), CAST(:types AS text[]), CAST(:actions AS text[]), CAST(:conversation_ids AS uuid[]),
+    CAST(:importants AS boolean[]), CAST(:datas AS text[]), CAST(:broadcast_ids AS uuid[]),
+    CAST(:created_ats AS timestamptz[])
+) AS n (notification_id, user_id, sender_type, title, content, type, action, conversation_id, is_important, data,
+        broadcast_id, created_at)
 """)
 
 _ADVANCE = text("""
@@ -192,6 +208,7 @@ async def _message_created(connection: AsyncConnection, events: Sequence[NewEven
             "client_msg_ids": [data.client_msg_id for data in created],
             "fingerprints": [event.metadata.get("fingerprint") for event in events],
             "created_ats": [data.created_at for data in created],
+            "notices": [_notice(data) for data in created],
         },
     )
 
@@ -208,6 +225,7 @@ async def _message_changed(connection: AsyncConnection, events: Sequence[NewEven
                 "extra": _json(data.extra_metadata),
                 "edited_at": data.edited_at,
                 "deleted_at": data.deleted_at,
+                "notice": _notice(data),
             },
         )
 
@@ -218,6 +236,27 @@ async def _read_advanced(connection: AsyncConnection, events: Sequence[NewEvent]
         await connection.execute(
             _READ, {"conversation_id": data.conversation_id, "user_id": data.user_id, "seq": data.seq}
         )
+
+
+async def _notified(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    said = [cast(UserNotified, event.data).notification for event in events]
+    await connection.execute(
+        _NOTIFICATIONS,
+        {
+            "ids": [one.id for one in said],
+            "user_ids": [one.user_id for one in said],
+            "sender_types": [one.sender_type.value for one in said],
+            "titles": [one.title for one in said],
+            "contents": [one.content for one in said],
+            "types": [one.type for one in said],
+            "actions": [one.action for one in said],
+            "conversation_ids": [one.conversation_id for one in said],
+            "importants": [one.is_important for one in said],
+            "datas": [_json(one.data) for one in said],
+            "broadcast_ids": [one.broadcast_id for one in said],
+            "created_ats": [one.created_at for one in said],
+        },
+    )
 
 
 async def _advance(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
@@ -251,9 +290,14 @@ def _json(value: dict[str, Any] | None) -> str | None:
     return None if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def _notice(message: Message) -> str | None:
+    return None if message.notice is None else _json(message.notice.model_dump(mode="json", exclude_none=True))
+
+
 PROJECTIONS: dict[str, Projection] = {
     "user.registered": _registered,
     "user.read_advanced": _read_advanced,
+    "user.notified": _notified,
     "conversation.created": _created,
     "conversation.updated": _updated,
     "participant.joined": _joined,

@@ -1,9 +1,11 @@
 """The tables, as SQLAlchemy Core sees them; migrations/ creates them, and a test holds the two together.
 
-`events` and `streams` are the record. `users`, `conversations`, `participants` and `messages` follow from it and can be
-dropped and rebuilt. `credentials` and `idempotency_keys` are neither: secrets and short memories do not belong in an
-event log. `relay_cursor` and `fanout_lanes` say who carries the events on, and from where; `handovers` what was given
-to the notifier and not yet taken.
+`events` and `streams` are the record. `users`, `conversations`, `participants`, `messages` and `notifications` follow
+from it and can be dropped and rebuilt. `credentials` and `idempotency_keys` are neither: secrets and short memories do
+not belong in an event log. `relay_cursor` and `fanout_lanes` say who carries the events on, and from where; `handovers`
+what was given to the notifier and not yet taken; `broadcasts` how far each of them has come. `receipts` and `delivered`
+are the ledger of what devices said to have; they follow from no event, and what is lost of them is gone. `buckets` says
+which key-value buckets hold what the record says.
 """
 
 from __future__ import annotations
@@ -75,6 +77,9 @@ events = Table(
         "seq",
         postgresql_where=text("type IN ('participant.joined', 'participant.left')"),
     ),
+    # What revocations are made of: see store/revoked.py.
+    Index("events_blocks_idx", "stream", "seq", postgresql_where=text("type IN ('user.blocked', 'user.unblocked')")),
+    Index("events_sessions_ended_idx", "recorded_at", "stream", postgresql_where=text("type = 'user.sessions_ended'")),
 )
 
 streams = Table(
@@ -146,8 +151,45 @@ messages = Table(
     _instant("created_at"),
     _instant("edited_at", nullable=True),
     _instant("deleted_at", nullable=True),
+    Column("notice", JSONB),
     UniqueConstraint("conversation_id", "seq"),
     UniqueConstraint("sender_id", "client_msg_id"),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", Uuid, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("sender_type", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("action", Text),
+    Column("conversation_id", Uuid),
+    Column("is_important", Boolean, nullable=False),
+    Column("data", JSONB),
+    Column("broadcast_id", Uuid),
+    _instant("created_at"),
+    Index("notifications_user_id_notification_id_idx", "user_id", text("notification_id DESC")),
+)
+
+broadcasts = Table(
+    "broadcasts",
+    metadata,
+    Column("broadcast_id", Uuid, primary_key=True),
+    Column("draft", JSONB, nullable=False),
+    # To whom: users with at least one of these roles; empty means everybody.
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("created_by", Text, nullable=False),
+    _instant("created_at"),
+    # How many users that were when it was accepted.
+    Column("recipients", BigInteger, nullable=False),
+    Column("sent", BigInteger, nullable=False, server_default=text("0")),
+    # Everybody up to here has been told, in the order of user ids.
+    Column("cursor_user_id", Text),
+    _instant("done_at", nullable=True),
+    Index("broadcasts_waiting_idx", "broadcast_id", postgresql_where=text("done_at IS NULL")),
 )
 
 idempotency_keys = Table(
@@ -219,4 +261,36 @@ handovers = Table(
     Column("stream_created", Text, nullable=False),
     Column("stream_seq", BigInteger, nullable=False),
     Index(None, "stream_created", "stream_seq"),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("user_id", Text, primary_key=True),
+    Column("connection_id", Uuid, primary_key=True),
+    Column("edge_id", Text, nullable=False),
+    Column("device_type", Text, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Index(None, "received_at"),
+)
+
+delivered = Table(
+    "delivered",
+    metadata,
+    Column("conversation_id", Uuid, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    # The newest message that a device of the user has confirmed.
+    Column("seq", BigInteger, nullable=False),
+)
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # The incarnation of the bucket's stream that was filled, and where it ended when it was last looked at.
+    Column("stream_created", Text, nullable=False),
+    Column("stream_seq", BigInteger, nullable=False),
+    _instant("filled_at"),
 )
