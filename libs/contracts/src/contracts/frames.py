@@ -203,8 +203,10 @@ class PresenceStates(Contract):
 
 
 class ConsultUpdate(Contract):
-    """Data of the live `consult_updated` that all consultants and doctors get: a consult as it stands. The people in the
-    conversation get the event itself as a durable frame, of the same action."""
+    """Data of the live `consult_updated` that all consultants and doctors get: a consult as it stands.
+
+    The people in the conversation get the event itself as a durable frame, of the same action.
+    """
 
     conversation_id: Uuid
     event: str

@@ -78,6 +78,8 @@ class SendMessage:
     exclude_user_ids: tuple[str, ...] = ()
     traceparent: str | None = None
     """The trace that it is part of. Sends share transactions, so each carries its own."""
+    as_outsider: bool = False
+    """A service or an admin writes an internal note without taking part."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -18,6 +18,11 @@ from chat_api.domain.commands import (
 )
 from chat_api.domain.errors import AlreadyExists, Forbidden, InvalidReference, NotFound
 from contracts.events import (
+    ConsultAssigned,
+    ConsultClosed,
+    ConsultHandedOver,
+    ConsultOpened,
+    ConsultTaken,
     ConversationCreated,
     ConversationUpdated,
     EventData,
@@ -43,6 +48,8 @@ class Conversation:
     last_seq: int
     title: str | None = None
     metadata: dict[str, Any] | None = None
+    notes_of: str | None = None
+    """The consult whose internal notes this conversation holds: who takes part follows from the consult alone."""
     members: frozenset[str] = frozenset()
     message_ids: frozenset[str] = frozenset()
     messages: dict[str, Message] = field(default_factory=dict)
@@ -87,7 +94,8 @@ def _create(state: Conversation | None, command: CreateConversation) -> tuple[Ev
 
 
 def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
-    _require_member(state, command.sender_id)
+    if not (command.as_outsider and state.notes_of is not None):
+        _require_member(state, command.sender_id)
     draft = command.draft
     if draft.reply_to is not None and draft.reply_to not in state.message_ids:
         raise InvalidReference
@@ -166,7 +174,7 @@ def _add(state: Conversation, command: AddParticipants) -> tuple[EventData, ...]
 
 
 def _remove(state: Conversation, command: RemoveParticipant) -> tuple[EventData, ...]:
-    if command.actor.user_id == command.user_id:
+    if command.actor.user_id == command.user_id and state.notes_of is None:
         _require_member(state, command.user_id)
     else:
         _require_manager(state, command.actor)
@@ -185,12 +193,18 @@ def _remove(state: Conversation, command: RemoveParticipant) -> tuple[EventData,
 
 
 def _require_member(state: Conversation, user_id: str) -> None:
-    if user_id not in state.members and user_id != state.owner_id:
+    # Notes are owned by nobody, whatever somebody may be called.
+    if user_id not in state.members and (state.notes_of is not None or user_id != state.owner_id):
         # Not "forbidden": whoever is no part of a conversation must not learn that it exists.
         raise NotFound
 
 
 def _require_manager(state: Conversation, actor: Actor) -> None:
+    if state.notes_of is not None:
+        # Not even a service: a customer let in here would read what was said about him.
+        if not actor.privileged:
+            _require_member(state, actor.user_id)
+        raise Forbidden("Internal notes follow their consult: who takes part in them cannot be changed by hand.")
     if actor.privileged:
         return
     _require_member(state, actor.user_id)
@@ -207,6 +221,7 @@ def evolve(state: Conversation | None, event: EventData) -> Conversation:
             last_seq=1,
             title=event.title,
             metadata=event.metadata,
+            notes_of=event.notes_of,
             members=frozenset(event.participant_ids),
         )
     if state is None:
@@ -226,6 +241,8 @@ def evolve(state: Conversation | None, event: EventData) -> Conversation:
             return replace(state, members=state.members | {event.user_id})
         case ParticipantLeft():
             return replace(state, members=state.members - {event.user_id})
+        case ConsultOpened() | ConsultTaken() | ConsultAssigned() | ConsultHandedOver() | ConsultClosed():
+            return state
         case _:
             raise ValueError(f"{event.type} is no event of a conversation")
 

@@ -4,6 +4,9 @@ Refused
 ├── NotFound              also "exists, but not for you": existence is private
 ├── Forbidden
 ├── AlreadyExists
+├── Conflict
+├── AssigneeOffline
+├── UnfitAssignee
 ├── UnknownUsers
 ├── InvalidReference
 ├── IdempotencyConflict
@@ -47,6 +50,24 @@ class AlreadyExists(Refused):
     """Something with this id exists already, with other content."""
 
     code = ErrorCode.ALREADY_EXISTS
+
+
+class Conflict(Refused):
+    """Things are no longer as this request takes them to be: look again."""
+
+    code = ErrorCode.CONFLICT
+
+
+class AssigneeOffline(Refused):
+    """Who is offline is given no consult: nobody would answer the customer."""
+
+    code = ErrorCode.ASSIGNEE_OFFLINE
+
+
+class UnfitAssignee(Refused):
+    """Only a consultant or a doctor can be given a consult, and nobody his own."""
+
+    code = ErrorCode.VALIDATION_FAILED
 
 
 class UnknownUsers(Refused):
