@@ -9,8 +9,10 @@ from contracts.ids import UserId, Uuid
 from contracts.times import Instant
 
 REVOCATIONS_BUCKET = "revocations"
-"""Keys `user.<user_id>` (blocked, or all tokens issued before a moment) and `session.<session_id>`; value `Revocation`.
-Edges and chat-api watch it, from the beginning, so that nobody misses what was revoked while he was away."""
+"""Keys `block.<user_id>` (blocked, or no longer), `user.<user_id>` (all tokens issued before a moment) and
+`session.<session_id>`; value `Revocation`. Edges and chat-api watch it, from the beginning, so that nobody misses what
+was revoked while he was away. A block has a key of its own: a key holds its last value only, and the news of sessions
+that ended must not hide that the user is blocked."""
 
 REVOCATIONS_AGE_MAX_S = 7 * 86_400.0
 """Longer than any token of ours lives. Blocked users are written again once a day."""
@@ -38,8 +40,13 @@ class Disconnect(Contract):
     reason: str = "disconnected by an admin"
 
 
+def block_key(user_id: str) -> str:
+    """The key that says whether a user is blocked."""
+    return f"block.{user_id}"
+
+
 def user_key(user_id: str) -> str:
-    """The key of a user's revocation."""
+    """The key of the moment up to which a user's tokens are good no more."""
     return f"user.{user_id}"
 
 
