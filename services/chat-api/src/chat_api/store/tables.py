@@ -80,9 +80,6 @@ events = Table(
     # What revocations are made of: see store/revoked.py.
     Index("events_blocks_idx", "stream", "seq", postgresql_where=text("type IN ('user.blocked', 'user.unblocked')")),
     Index("events_sessions_ended_idx", "recorded_at", "stream", postgresql_where=text("type = 'user.sessions_ended'")),
-    # What revocations are made of: see store/revoked.py.
-    Index("events_blocks_idx", "stream", "seq", postgresql_where=text("type IN ('user.blocked', 'user.unblocked')")),
-    Index("events_sessions_ended_idx", "recorded_at", "stream", postgresql_where=text("type = 'user.sessions_ended'")),
 )
 
 streams = Table(
@@ -264,38 +261,6 @@ handovers = Table(
     Column("stream_created", Text, nullable=False),
     Column("stream_seq", BigInteger, nullable=False),
     Index(None, "stream_created", "stream_seq"),
-)
-
-receipts = Table(
-    "receipts",
-    metadata,
-    Column("stream", Text, primary_key=True),
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("user_id", Text, primary_key=True),
-    Column("connection_id", Uuid, primary_key=True),
-    Column("edge_id", Text, nullable=False),
-    Column("device_type", Text, nullable=False),
-    Column("received_at", DateTime(timezone=True), nullable=False),
-    Index(None, "received_at"),
-)
-
-delivered = Table(
-    "delivered",
-    metadata,
-    Column("conversation_id", Uuid, primary_key=True),
-    Column("user_id", Text, primary_key=True),
-    # The newest message that a device of the user has confirmed.
-    Column("seq", BigInteger, nullable=False),
-)
-
-buckets = Table(
-    "buckets",
-    metadata,
-    Column("name", Text, primary_key=True),
-    # The incarnation of the bucket's stream that was filled, and where it ended when it was last looked at.
-    Column("stream_created", Text, nullable=False),
-    Column("stream_seq", BigInteger, nullable=False),
-    _instant("filled_at"),
 )
 
 receipts = Table(
