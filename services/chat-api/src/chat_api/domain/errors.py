@@ -10,7 +10,13 @@ Refused
 ├── UnknownUsers
 ├── InvalidReference
 ├── IdempotencyConflict
-└── SeqOutOfRange
+├── SeqOutOfRange
+├── LimitReached
+├── WrongCredentials
+├── UserIsBlocked
+├── RefreshTokenUnknown
+├── RefreshTokenExpired
+└── SessionOver
 """
 
 from __future__ import annotations
@@ -92,3 +98,39 @@ class SeqOutOfRange(Refused):
     """The seq lies beyond the end of the conversation."""
 
     code = ErrorCode.SEQ_OUT_OF_RANGE
+
+
+class LimitReached(Refused):
+    """There are as many of these as there may be."""
+
+    code = ErrorCode.LIMIT_REACHED
+
+
+class WrongCredentials(Refused):
+    """User or password is wrong."""
+
+    code = ErrorCode.WRONG_CREDENTIALS
+
+
+class UserIsBlocked(Refused):
+    """This user may not use the service."""
+
+    code = ErrorCode.USER_BLOCKED
+
+
+class RefreshTokenUnknown(Refused):
+    """The refresh token is not one of ours, or was forgotten long ago: sign in."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+
+class RefreshTokenExpired(Refused):
+    """The refresh token has expired: sign in."""
+
+    code = ErrorCode.TOKEN_EXPIRED
+
+
+class SessionOver(Refused):
+    """The session is over: sign in."""
+
+    code = ErrorCode.TOKEN_REVOKED

@@ -21,9 +21,13 @@ from contracts.events import (
     MessageCreated,
     ParticipantJoined,
     ParticipantLeft,
+    UserBlocked,
     UserNotified,
     UserReadAdvanced,
     UserRegistered,
+    UserSessionsEnded,
+    UserUnblocked,
+    UserUpdated,
 )
 from contracts.messages import Message
 
@@ -31,6 +35,14 @@ Projection: TypeAlias = Callable[[AsyncConnection, Sequence[NewEvent]], Awaitabl
 
 _USER = text("""
 INSERT INTO users (user_id, name, roles, registered_at) VALUES (:user_id, :name, :roles, :registered_at)
+""")
+
+_USER_UPDATED = text("UPDATE users SET name = :name, roles = CAST(:roles AS text[]) WHERE user_id = :user_id")
+
+_BLOCKED = text("UPDATE users SET blocked_at = :at WHERE user_id = :user_id")
+
+_SESSIONS_ENDED = text("""
+UPDATE users SET sessions_ended_at = greatest(sessions_ended_at, :at) WHERE user_id = :user_id
 """)
 
 _CONVERSATION = text("""
@@ -133,6 +145,33 @@ async def _registered(connection: AsyncConnection, events: Sequence[NewEvent]) -
             for data in (cast(UserRegistered, event.data) for event in events)
         ],
     )
+
+
+async def _user_updated(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserUpdated, event.data)
+        await connection.execute(
+            _USER_UPDATED, {"user_id": data.user_id, "name": data.name, "roles": list(data.roles)}
+        )
+
+
+async def _user_blocked(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserBlocked, event.data)
+        await connection.execute(_BLOCKED, {"user_id": data.user_id, "at": data.blocked_at})
+
+
+async def _user_unblocked(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserUnblocked, event.data)
+        await connection.execute(_BLOCKED, {"user_id": data.user_id, "at": None})
+
+
+async def _sessions_ended(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserSessionsEnded, event.data)
+        if data.session_id is None:
+            await connection.execute(_SESSIONS_ENDED, {"user_id": data.user_id, "at": data.ended_at})
 
 
 async def _created(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
@@ -296,6 +335,10 @@ def _notice(message: Message) -> str | None:
 
 PROJECTIONS: dict[str, Projection] = {
     "user.registered": _registered,
+    "user.updated": _user_updated,
+    "user.blocked": _user_blocked,
+    "user.unblocked": _user_unblocked,
+    "user.sessions_ended": _sessions_ended,
     "user.read_advanced": _read_advanced,
     "user.notified": _notified,
     "conversation.created": _created,

@@ -96,6 +96,11 @@ users = Table(
     Column("name", Text),
     Column("roles", ARRAY(Text), nullable=False),
     _instant("registered_at"),
+    _instant("blocked_at", nullable=True),
+    # Every token of the user that was issued up to then is good no more.
+    _instant("sessions_ended_at", nullable=True),
+    Index(None, "blocked_at", postgresql_where=text("blocked_at IS NOT NULL")),
+    Index(None, "sessions_ended_at", postgresql_where=text("sessions_ended_at IS NOT NULL")),
 )
 
 credentials = Table(
@@ -103,6 +108,36 @@ credentials = Table(
     metadata,
     Column("user_id", Text, primary_key=True),
     Column("password_hash", Text, nullable=False),
+)
+
+# Like credentials no part of the record, and not to be rebuilt: signing in is no event, its end is.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Uuid, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("user_agent", Text),
+    _instant("created_at"),
+    _instant("last_used_at"),
+    _instant("expires_at"),
+    _instant("ended_at", nullable=True),
+    Column("end_reason", Text),
+    Index(None, "user_id", "last_used_at"),
+    Index(None, "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+    Index(None, "expires_at"),
+)
+
+# SHA-256 of each; a used one stays for a while, so that its second use is known for what it is.
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("session_id", Uuid, nullable=False),
+    Column("successor_hash", LargeBinary),
+    _instant("used_at", nullable=True),
+    _instant("expires_at"),
+    Index(None, "session_id"),
+    Index(None, "used_at", postgresql_where=text("used_at IS NOT NULL")),
 )
 
 conversations = Table(

@@ -15,7 +15,8 @@ from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
 from chat_api.domain.user import Membership, User
-from chat_api.store import event_store, projections, queries
+from chat_api.store import accounts, event_store, projections, queries
+from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
 from chat_api.store.event_store import NewEvent
 from contracts.ids import new_id
