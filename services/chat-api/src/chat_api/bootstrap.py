@@ -26,12 +26,20 @@ from chat_api.http.app import create_app, create_health_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
 from chat_api.presence.book import PresenceBook
+from chat_api.presence.watcher import PresenceWatcher
 from chat_api.relay.relay import Relay
 from chat_api.relay.waker import Waker
 from chat_api.settings import ChatApiSettings
+from chat_api.signals import Signals
 from chat_api.socket_commands import SocketCommands
+from chat_api.sockets.handler import Handler
+from chat_api.sockets.presence import presence
+from chat_api.sockets.reads import mark_read
+from chat_api.sockets.send import send_message
+from chat_api.sockets.typing import typing
 from chat_api.store.database import DatabaseUnavailable, create_engine, is_away, translated, wait_until_migrated
 from chat_api.store.unit_of_work import PostgresUnitOfWork
+from contracts.commands import MARK_READ, PRESENCE, SEND_MESSAGE, TYPING
 from contracts.streams import ALL_STREAMS
 from kit import bus
 from kit.backoff import full_jitter
@@ -77,6 +85,8 @@ class Process:
         self._engine: AsyncEngine = create_engine(settings, f"chat-api {role.value}")
         self._waker = Waker(settings)
         self._presence = PresenceBook()
+        self._presence_watcher: PresenceWatcher | None = None
+        self._signals = Signals(settings, self._engine)
         self._relay: Relay | None = None
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
@@ -112,7 +122,14 @@ class Process:
         if self._role.includes(Role.SERVE):
             passwords = Passwords(self._settings.password_hashes_max)
             context = Context(
-                self._settings, self._engine, self._uow, self._sends, passwords, self._health, self._presence
+                self._settings,
+                self._engine,
+                self._uow,
+                self._sends,
+                passwords,
+                self._health,
+                self._presence,
+                self._signals,
             )
             app = create_app(context)
         else:
@@ -171,7 +188,19 @@ class Process:
                 self._fanout = Fanout(self._settings, self._engine, client, js)
                 group.create_task(self._fanout.run())
             if self._role.includes(Role.SERVE):
-                group.create_task(SocketCommands(self._settings, client, self._sends).run())
+                self._signals.client = client
+                self._presence_watcher = PresenceWatcher(js, self._presence)
+                group.create_task(self._presence_watcher.run())
+                group.create_task(SocketCommands(self._settings, client, self._commands()).run())
+
+    def _commands(self) -> dict[str, Handler]:
+        """What edges may ask for."""
+        return {
+            SEND_MESSAGE: send_message(self._sends),
+            TYPING: typing(self._signals),
+            MARK_READ: mark_read(self._uow),
+            PRESENCE: presence(self._presence, self._engine),
+        }
 
     async def _ensure_streams(self, js: JetStreamContext) -> None:
         for wait_s in full_jitter(0.2, 5.0):
@@ -228,3 +257,5 @@ class Process:
         # A reconnect is no news: fan-out was told when the connection broke, and went on when it was back.
         if self._fanout is not None and reason != "reconnected":
             self._fanout.interrupted(reason)
+        if self._presence_watcher is not None:
+            self._presence_watcher.interrupted(reason)

@@ -30,6 +30,13 @@ class ChatApiSettings(DatabaseSettings):
     """Transactions of sends at the same time per process."""
     command_inflight_max: int = Field(default=2048, ge=1)
     """Commands from the edges that one process handles at the same time; above it: `unavailable`."""
+    typing_participants_max: int = Field(default=200, ge=2, le=10_000)
+    """In larger conversations nobody is told who types: each signal would be a message to everybody."""
+
+    broadcast_batch_max: int = Field(default=500, ge=1, le=2000)
+    """Users whom one transaction tells of a broadcast; it holds the locks of all their streams."""
+    broadcast_users_per_s: float = Field(default=1000.0, gt=0)
+    """How fast a broadcast goes out: what people send each other shares the relay and fan-out with it."""
 
     relay_batch_max: int = Field(default=500, ge=1, le=5000)
     """Events read and published at a time."""

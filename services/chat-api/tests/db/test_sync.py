@@ -29,7 +29,9 @@ from chat_api.http.app import create_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
 from chat_api.http.sync_cursor import IncrementCursor, user_mark
+from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
+from chat_api.signals import Signals
 from chat_api.store import event_store
 from chat_api.store.event_store import NewEvent
 from chat_api.store.unit_of_work import PostgresUnitOfWork
@@ -94,7 +96,8 @@ async def syncer(
         raise AssertionError("nobody sends here")
 
     sends = SendBatcher(carry, lanes=1, batch_max=1, queue_max=1)
-    app = create_app(Context(settings, engine, uow, sends, Passwords(1), Health()))
+    signals = Signals(settings, engine)
+    app = create_app(Context(settings, engine, uow, sends, Passwords(1), Health(), PresenceBook(), signals))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://natter") as http:
         yield Syncer(http, settings, db)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -14,6 +14,7 @@ from chat_api.commands.ports import Once, UnitOfWork
 from chat_api.http.passwords import Passwords
 from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
+from chat_api.signals import Signals
 from kit.health import Health
 
 
@@ -27,7 +28,8 @@ class Context:
     sends: SendBatcher
     passwords: Passwords
     health: Health
-    presence: PresenceBook = field(default_factory=PresenceBook)
+    presence: PresenceBook
+    signals: Signals
 
 
 async def _context(request: Request) -> Context:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -18,8 +19,8 @@ from chat_api.domain.commands import (
     RemoveParticipant,
     UpdateConversation,
 )
-from chat_api.domain.errors import NotFound
-from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor
+from chat_api.domain.errors import InvalidReference, NotFound
+from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor, require_privileged
 from chat_api.http.context import Context, ContextDep, IdempotencyKey, once
 from chat_api.http.errors import ApiError, problem_responses
 from chat_api.http.schemas import (
@@ -33,7 +34,7 @@ from chat_api.http.schemas import (
     ReadBody,
     ReadOut,
 )
-from chat_api.store import queries
+from chat_api.store import presence, queries
 from chat_api.store.database import translated
 from chat_api.store.queries import ConversationSummary
 from contracts.codes import ErrorCode
@@ -177,14 +178,27 @@ async def remove_participant(
 @router.put(
     "/{conversation_id}/read",
     response_model=ReadOut,
-    responses=problem_responses(*AUTH_ERRORS, ErrorCode.NOT_FOUND, ErrorCode.SEQ_OUT_OF_RANGE, *_BODY_ERRORS),
+    responses=problem_responses(
+        *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.SEQ_OUT_OF_RANGE, *_BODY_ERRORS
+    ),
 )
 async def mark_read(
     conversation_id: ConversationId, body: ReadBody, principal: PrincipalDep, context: ContextDep
 ) -> ReadOut:
-    """Move the caller's read cursor; a lower seq is ignored."""
-    seq = await handlers.advance_read(AdvanceRead(conversation_id, principal.user_id, body.seq, now()), context.uow)
-    return ReadOut(seq=seq)
+    """Move the caller's read cursor; a lower seq is ignored. A service moves its users', also by message ids."""
+    if body.user_id not in (None, principal.user_id) or body.message_ids is not None:
+        require_privileged(principal)
+    wanted = body.seq or await _highest_seq(conversation_id, body.message_ids or (), context)
+    command = AdvanceRead(conversation_id, body.user_id or principal.user_id, wanted, now())
+    return ReadOut(seq=await handlers.advance_read(command, context.uow))
+
+
+async def _highest_seq(conversation_id: str, message_ids: Sequence[str], context: Context) -> int:
+    async with translated(), context.engine.connect() as connection:
+        found = await presence.highest_seq(connection, conversation_id, message_ids)
+    if found is None:
+        raise InvalidReference("None of `message_ids` is a message of this conversation.")
+    return found
 
 
 async def _one(conversation_id: str, principal: Principal, context: Context) -> ConversationOut:

@@ -15,6 +15,9 @@ from kit.tokens import Role
 PARTICIPANTS_MAX = 1000
 """Most users that one request may name; a larger room is filled by several requests."""
 
+READ_MESSAGES_MAX = 200
+"""Most messages that one receipt may name."""
+
 
 def _no_nul(text: str) -> str:
     if "\x00" in text:
@@ -195,9 +198,19 @@ class EditBody(Body):
 
 
 class ReadBody(Body):
-    """Up to where the caller has read."""
+    """Up to where the caller has read. A service may speak for a user, and may name messages instead of a seq."""
 
-    seq: int = Field(ge=1, le=2**62)
+    seq: int | None = Field(default=None, ge=1, le=2**62)
+    user_id: UserId | None = Field(default=None, description="Service and admin only.")
+    message_ids: Annotated[list[Uuid], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
+        default=None, description="Service and admin only; the latest of them counts. Instead of `seq`."
+    )
+
+    @model_validator(mode="after")
+    def _says_up_to_where(self) -> ReadBody:
+        if (self.seq is None) == (self.message_ids is None):
+            raise ValueError("give either seq or message_ids")
+        return self
 
 
 class ReadOut(BaseModel):

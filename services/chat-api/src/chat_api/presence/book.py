@@ -39,10 +39,18 @@ on two roads, and the entry of a new life may be here before its lease."""
 Version = tuple[EdgePresence, int]
 """An entry, and its revision in the bucket."""
 
+LeaseVersion = tuple[EdgeLease, int]
+"""A lease, and its revision in the bucket."""
+
+
+class Unheard(Exception):
+    """The edges cannot be heard right now, so nobody can say who is there."""
+
 
 @dataclass(slots=True)
 class _Lease:
     lease: EdgeLease
+    revision: int
     heard: float
     standing: bool
 
@@ -141,10 +149,10 @@ class PresenceBook:
                 del index[outer]
         self._judge(user_id, edge_id)
 
-    def renew(self, lease: EdgeLease) -> None:
+    def renew(self, lease: EdgeLease, revision: int) -> None:
         """An edge has said that it is alive."""
         before = self._leases.get(lease.edge_id)
-        self._leases[lease.edge_id] = _Lease(lease, self._clock(), True)
+        self._leases[lease.edge_id] = _Lease(lease, revision, self._clock(), True)
         if before is None or not before.standing or before.lease.instance != lease.instance:
             self._judge_edge(lease.edge_id)
 
@@ -159,7 +167,7 @@ class PresenceBook:
         self._hearing = False
 
     def replace(
-        self, entries: Mapping[str, Version], leases: Mapping[str, EdgeLease], *, complete: bool = True
+        self, entries: Mapping[str, Version], leases: Mapping[str, LeaseVersion], *, complete: bool = True
     ) -> None:
         """The buckets were read from the beginning. Users who are online before and after never look offline between.
 
@@ -167,12 +175,12 @@ class PresenceBook:
         may still come.
         """
         now = self._clock()
-        for edge_id, lease in leases.items():
+        for edge_id, (lease, revision) in leases.items():
             known = self._leases.get(edge_id)
             # Read again, but not renewed: the edge has said nothing new.
-            if self._hearing and known is not None and known.lease.renewed_at == lease.renewed_at:
+            if self._hearing and known is not None and known.revision == revision:
                 continue
-            self._leases[edge_id] = _Lease(lease, now, True)
+            self._leases[edge_id] = _Lease(lease, revision, now, True)
         if complete:
             for edge_id in self._leases.keys() - leases.keys():
                 del self._leases[edge_id]
@@ -190,12 +198,14 @@ class PresenceBook:
 
     # --- writing: the janitor -----------------------------------------------------------------------------------------
 
-    def dead_edges(self) -> tuple[str, ...]:
-        """Edges whose lease has run out, and of whose entries none is left: the lease can go, too."""
+    def dead_edges(self) -> list[tuple[str, int]]:
+        """Edges whose lease has run out, and of whose entries none is left: the lease can go, too. With revisions."""
         self._expire()
-        return tuple(
-            edge_id for edge_id, held in self._leases.items() if not held.standing and edge_id not in self._of_edge
-        )
+        return [
+            (edge_id, held.revision)
+            for edge_id, held in self._leases.items()
+            if not held.standing and edge_id not in self._of_edge
+        ]
 
     def void_entries(self) -> list[tuple[str, int]]:
         """Keys and revisions of entries that have meant nothing for long enough to be deleted."""

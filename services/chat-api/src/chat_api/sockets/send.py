@@ -1,0 +1,52 @@
+"""`natter.command.send_message`: the sockets' way to the same batches that HTTP uses."""
+
+from __future__ import annotations
+
+from chat_api.commands.batcher import SendBatcher
+from chat_api.domain.commands import SendMessage
+from chat_api.sockets.handler import Handler
+from contracts.codec import decode
+from contracts.commands import SendMessageCommand, SendMessageReply
+from contracts.frames import Ack
+from contracts.ids import new_id
+from contracts.messages import MessageDraft
+from contracts.times import now
+from kit import tracing
+from kit.logs import Stage, logger
+
+log = logger()
+
+
+def send_message(sends: SendBatcher) -> Handler:
+    """Send a message, and tell its id and place."""
+
+    async def handle(data: bytes) -> SendMessageReply:
+        asked = decode(SendMessageCommand, data)
+        trace = tracing.begin(asked.traceparent)
+        body = asked.message
+        draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})
+        sent = await sends.send(
+            SendMessage(
+                conversation_id=body.conversation_id,
+                message_id=new_id(),
+                sender_id=asked.sender_id,
+                sender_name=asked.sender_name,
+                draft=draft,
+                now=now(),
+                traceparent=trace,
+            )
+        )
+        message = sent.message
+        stream = f"conversation:{message.conversation_id}"
+        log.debug("message accepted", stage=Stage.BROADCAST, stream=stream, seq=message.seq, message_id=message.id)
+        return SendMessageReply(
+            ack=Ack(
+                message_id=message.id,
+                conversation_id=message.conversation_id,
+                seq=message.seq,
+                client_msg_id=draft.client_msg_id,
+                duplicate=sent.duplicate,
+            )
+        )
+
+    return handle
