@@ -63,7 +63,7 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             if state is not None and command.conversation_id in states:
                 # An earlier message of this batch has moved the conversation on.
                 state = replace(state, last_seq=states[command.conversation_id].last_seq)
-            named = replace(command, sender_name=context.sender_name or command.sender_name)
+            named = replace(command, sender_name=command.shown_name or context.sender_name or command.sender_name)
             try:
                 decided = conversation.decide(state, named)
             except Refused as refused:

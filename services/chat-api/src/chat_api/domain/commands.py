@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from contracts.messages import MessageDraft
+from contracts.messages import MessageDraft, SenderType
+
+SYSTEM_ID = "system"
+"""Who says what the system says: in no conversation, and nobody who can be registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class SendMessage:
     exclude_user_ids: tuple[str, ...] = ()
     traceparent: str | None = None
     """The trace that it is part of. Sends share transactions, so each carries its own."""
+    sender_type: SenderType = SenderType.CHAT
+    shown_name: str | None = None
+    """What a host application wants to be shown in place of the sender's registered name."""
     as_outsider: bool = False
     """A service or an admin writes an internal note without taking part."""
 
@@ -90,6 +96,11 @@ class SendMessage:
     def fingerprint(self) -> bytes:
         """Digest of everything that the sender chose: a repeat with another one is a mistake, not a repeat."""
         body = self.draft.model_dump(mode="json", exclude={"client_msg_id"})
+        # Only what differs from how it always was: a repeat may be of a message that an earlier release took.
+        if self.sender_type is not SenderType.CHAT:
+            body["sender_type"] = self.sender_type.value
+        if self.shown_name is not None:
+            body["sender_name"] = self.shown_name
         text = json.dumps([self.conversation_id, body], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat_api.domain.commands import (
+    SYSTEM_ID,
     Actor,
     AddParticipants,
     ConversationCommand,
@@ -94,7 +95,9 @@ def _create(state: Conversation | None, command: CreateConversation) -> tuple[Ev
 
 
 def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
-    if not (command.as_outsider and state.notes_of is not None):
+    # The system itself takes part in no conversation; who may speak as it, the door has checked.
+    is_system = (command.sender_id, command.sender_type) == (SYSTEM_ID, SenderType.SYSTEM)
+    if not is_system and not (command.as_outsider and state.notes_of is not None):
         _require_member(state, command.sender_id)
     draft = command.draft
     if draft.reply_to is not None and draft.reply_to not in state.message_ids:
@@ -105,7 +108,7 @@ def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
             conversation_id=state.conversation_id,
             seq=state.last_seq + 1,
             sender_id=command.sender_id,
-            sender_type=SenderType.CHAT,
+            sender_type=command.sender_type,
             sender_name=command.sender_name,
             message_type=MessageType(draft.message_type.value),
             content=draft.content,
@@ -126,12 +129,14 @@ def _change_message(state: Conversation, command: EditMessage | DeleteMessage) -
         raise NotFound
     if not command.actor.privileged:
         _require_member(state, command.actor.user_id)
+        if message.sender_type is SenderType.SYSTEM:
+            raise Forbidden("Only a service or an admin may change what the system said.")
         if message.sender_id != command.actor.user_id:
             raise Forbidden("Only the sender may change a message.")
     if isinstance(command, DeleteMessage):
         if message.deleted_at is not None:
             return ()
-        gone = {"content": "", "attachment_id": None, "extra_metadata": None, "deleted_at": command.now}
+        gone = {"content": "", "attachment_id": None, "extra_metadata": None, "notice": None, "deleted_at": command.now}
         return (MessageDeleted.model_validate(message.model_dump() | gone),)
     if message.deleted_at is not None:
         raise NotFound("The message was deleted.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chat_api.domain.commands import AdvanceRead, RegisterUser
+from chat_api.domain.commands import SYSTEM_ID, AdvanceRead, RegisterUser
 from chat_api.domain.errors import AlreadyExists, NotFound, SeqOutOfRange
 from contracts.events import (
     ConversationCreated,
@@ -38,6 +38,8 @@ class Membership:
 
 def register(state: User | None, command: RegisterUser) -> tuple[EventData, ...]:
     """Events of a registration; the same one again changes nothing, another one with the same id is refused."""
+    if command.user_id == SYSTEM_ID:
+        raise AlreadyExists("The id `system` is taken: it is who says what the system says.")
     if state is not None:
         if (state.name, state.roles) == (command.name, command.roles):
             return ()
