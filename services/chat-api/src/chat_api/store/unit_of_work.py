@@ -10,12 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from chat_api.commands.ports import Clash, Once, Recordable, SendContext, StoredResponse
+from chat_api.commands.ports import Clash, KnownConsult, Once, Recordable, SendContext, StoredResponse
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
+from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
-from chat_api.store import accounts, event_store, projections, queries
+from chat_api.store import accounts, broadcasts, consults, event_store, projections, queries
 from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
 from chat_api.store.event_store import NewEvent
@@ -52,6 +53,11 @@ class PostgresTransaction:
         self.replay: StoredResponse | None = None
         self.appended = 0
 
+    @property
+    def accounts(self) -> PostgresAccounts:
+        """Sessions and credentials, in this transaction."""
+        return PostgresAccounts(self._connection)
+
     async def send_contexts(self, commands: Sequence[SendMessage]) -> list[SendContext]:
         """One context per command, in order."""
         return await queries.for_sending(self._connection, commands)
@@ -78,9 +84,17 @@ class PostgresTransaction:
         """Those that nobody registered."""
         return await queries.unknown_users(self._connection, user_ids)
 
+    async def consult(self, conversation_id: str) -> KnownConsult | None:
+        """The consult that the conversation is, if it is one."""
+        return await consults.known(self._connection, conversation_id)
+
     async def set_credentials(self, user_id: str, password_hash: str) -> None:
         """Give a new user a password."""
         await queries.set_credentials(self._connection, user_id, password_hash)
+
+    async def begin_broadcast(self, command: Broadcast) -> int:
+        """Accept a broadcast; returns how many users it is for."""
+        return await broadcasts.begin(self._connection, command)
 
     async def append(
         self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
@@ -168,6 +182,21 @@ class PostgresUnitOfWork:
         """Where a message belongs; a message never moves, so this needs no lock."""
         async with translated(), self._engine.connect() as connection:
             return await queries.conversation_of_message(connection, message_id)
+
+    async def owner_of_refresh_token(self, digest: bytes) -> str | None:
+        """Whose session a refresh token belongs to; that never changes, so this needs no lock."""
+        async with translated(), self._engine.connect() as connection:
+            return await accounts.owner_of_refresh_token(connection, digest)
+
+    async def forget_old_sessions(self, now: datetime, batch: int) -> int:
+        """Delete sessions and refresh tokens that nobody needs any more, in batches; returns how many."""
+        async with translated(), self._engine.begin() as connection:
+            return await accounts.forget_sessions(connection, now, batch)
+
+    async def consult(self, conversation_id: str) -> KnownConsult | None:
+        """A consult as it stands, without a lock: what to lock follows from it."""
+        async with translated(), self._engine.connect() as connection:
+            return await consults.known(connection, conversation_id)
 
     async def forget_old_keys(self, batch: int) -> int:
         """Delete expired idempotency keys, at most `batch` of them; returns how many."""
