@@ -9,13 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chat_api.commands.ports import Once, Recordable, SendContext, StoredResponse
-from chat_api.domain import conversation
+from chat_api.commands.ports import KnownConsult, Once, Recordable, SendContext, StoredResponse
+from chat_api.domain import consult, conversation
 from chat_api.domain.commands import Actor, CreateConversation, RegisterUser, SendMessage
+from chat_api.domain.consult import ConsultState
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
+from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
 from contracts.events import (
+    ConversationCreated,
     EventData,
     MessageCreated,
     MessageDeleted,
@@ -91,6 +94,17 @@ class _Record:
 
     def of(self, stream: StreamId) -> list[Recorded]:
         return [event for event in self.events if event.stream == stream]
+
+    def consult(self, conversation_id: str) -> KnownConsult | None:
+        state: ConsultState | None = None
+        for event in self.of(ConversationStream(conversation_id)):
+            state = consult.evolve(state, event.data)
+        notes = (
+            event.data.conversation_id
+            for event in self.events
+            if isinstance(event.data, ConversationCreated) and event.data.notes_of == conversation_id
+        )
+        return None if state is None else KnownConsult(state, next(notes, None))
 
 
 class MemoryTransaction:
@@ -176,6 +190,10 @@ class MemoryTransaction:
         """Those that nobody registered."""
         return [user_id for user_id in user_ids if await self.user(user_id) is None]
 
+    async def consult(self, conversation_id: str) -> KnownConsult | None:
+        """The fold of the conversation's events, as a consult."""
+        return self._record.consult(conversation_id)
+
     async def set_credentials(self, user_id: str, password_hash: str) -> None:
         """Give a new user a password; an existing one keeps its own."""
         self._record.credentials.setdefault(user_id, password_hash)
@@ -236,6 +254,10 @@ class MemoryUnitOfWork:
             if isinstance(event.data, MessageCreated) and event.data.id == message_id:
                 return event.data.conversation_id
         return None
+
+    async def consult(self, conversation_id: str) -> KnownConsult | None:
+        """A consult as it stands."""
+        return self._record.consult(conversation_id)
 
     def events(self, stream: StreamId | None = None) -> list[Recorded]:
         """What is recorded, of one stream or of all."""

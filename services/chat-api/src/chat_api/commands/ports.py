@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Protocol
 
 from chat_api.domain.commands import SendMessage
+from chat_api.domain.consult import ConsultState
 from chat_api.domain.conversation import Conversation
+from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
 from contracts.events import EventData
 from contracts.messages import Message
@@ -52,6 +54,14 @@ class Recordable:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownConsult:
+    """A consult, and where its notes are, if anybody has had it."""
+
+    state: ConsultState
+    notes_id: str | None
+
+
 class StoreUnavailable(Exception):
     """The store is away: nothing was decided, and the next command would fare no better."""
 
@@ -74,6 +84,7 @@ class Transaction(Protocol):
     async def membership(self, conversation_id: str, user_id: str) -> Membership | None: ...
     async def user(self, user_id: str) -> User | None: ...
     async def unknown_users(self, user_ids: Sequence[str]) -> list[str]: ...
+    async def consult(self, conversation_id: str) -> KnownConsult | None: ...
     async def set_credentials(self, user_id: str, password_hash: str) -> None: ...
     async def append(
         self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
@@ -95,3 +106,4 @@ class UnitOfWork(Protocol):
     ) -> AbstractAsyncContextManager[Transaction]: ...
 
     async def conversation_of_message(self, message_id: str) -> str | None: ...
+    async def consult(self, conversation_id: str) -> KnownConsult | None: ...

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chat_api.store import consult_projections
 from chat_api.store.event_store import NewEvent
 from contracts.events import (
     ConversationCreated,
@@ -46,8 +47,9 @@ UPDATE users SET sessions_ended_at = greatest(sessions_ended_at, :at) WHERE user
 """)
 
 _CONVERSATION = text("""
-INSERT INTO conversations (conversation_id, owner_id, title, metadata, last_seq, created_at, last_activity_at)
-VALUES (:conversation_id, :owner_id, :title, CAST(:metadata AS jsonb), :seq, :created_at, :created_at)
+INSERT INTO conversations (conversation_id, owner_id, title, metadata, notes_of, last_seq, created_at,
+                           last_activity_at)
+VALUES (:conversation_id, :owner_id, :title, CAST(:metadata AS jsonb), :notes_of, :seq, :created_at, :created_at)
 """)
 
 _CONVERSATION_CHANGED = text("""
@@ -184,10 +186,13 @@ async def _created(connection: AsyncConnection, events: Sequence[NewEvent]) -> N
                 "owner_id": data.owner_id,
                 "title": data.title,
                 "metadata": _json(data.metadata),
+                "notes_of": data.notes_of,
                 "seq": event.seq,
                 "created_at": data.created_at,
             },
         )
+        if data.notes_of is not None:
+            await consult_projections.notes_begun(connection, data)
         await _let_in(
             connection, [(data.conversation_id, user, event.seq, data.created_at) for user in data.participant_ids]
         )
@@ -348,5 +353,10 @@ PROJECTIONS: dict[str, Projection] = {
     "message.created": _message_created,
     "message.edited": _message_changed,
     "message.deleted": _message_changed,
+    "consult.opened": consult_projections.opened,
+    "consult.taken": consult_projections.taken,
+    "consult.assigned": consult_projections.assigned,
+    "consult.handed_over": consult_projections.handed_over,
+    "consult.closed": consult_projections.closed,
 }
 """Every event that changes a read table. The other user.* events are notes for devices and change none."""

@@ -28,7 +28,7 @@ _MESSAGE_COLUMNS = """message_id, conversation_id, seq, sender_id, sender_type, 
 # What a batch of sends must know, in one trip: the conversation, whether the sender takes part, the sender's name,
 # whether reply_to exists there, and whether the same (sender, client_msg_id) was stored before.
 _FOR_SENDING = text("""
-SELECT i.ord, c.owner_id, c.last_seq, c.title, (p.user_id IS NOT NULL) AS is_member, u.name AS sender_name,
+SELECT i.ord, c.owner_id, c.last_seq, c.title, c.notes_of, (p.user_id IS NOT NULL) AS is_member, u.name AS sender_name,
        (r.message_id IS NOT NULL) AS reply_exists, s.message_id AS sent_id
 FROM unnest(CAST(:conversation_ids AS uuid[]), CAST(:sender_ids AS text[]), CAST(:client_msg_ids AS text[]),
             CAST(:reply_tos AS uuid[])) WITH ORDINALITY
@@ -46,7 +46,7 @@ _MESSAGES_BY_ID = text(
 )
 
 _CONVERSATION = text("""
-SELECT conversation_id, owner_id, title, CAST(metadata AS text) AS metadata, last_seq FROM conversations
+SELECT conversation_id, owner_id, title, CAST(metadata AS text) AS metadata, notes_of, last_seq FROM conversations
 WHERE conversation_id = :id
 """)
 
@@ -81,7 +81,7 @@ WHERE p.conversation_id = :id AND p.is_active ORDER BY p.joined_seq, p.user_id L
 """)
 
 SUMMARY_COLUMNS = """
-    c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.last_seq, c.created_at,
+    c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.notes_of, c.last_seq, c.created_at,
     c.last_activity_at, p.read_seq,
     (SELECT count(*) FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq > coalesce(p.read_seq, 0)
         AND m.sender_id <> :user_id AND m.deleted_at IS NULL) AS unread_count,
@@ -91,7 +91,7 @@ SUMMARY_COLUMNS = """
 _LIST = text(f"""
 SELECT {SUMMARY_COLUMNS}
 FROM participants p JOIN conversations c USING (conversation_id)
-WHERE p.user_id = :user_id AND p.is_active
+WHERE p.user_id = :user_id AND p.is_active AND (c.notes_of IS NOT NULL) = :notes
   AND (CAST(:at AS timestamptz) IS NULL OR (c.last_activity_at, c.conversation_id) < (:at, CAST(:id AS uuid)))
 ORDER BY c.last_activity_at DESC, c.conversation_id DESC LIMIT :limit
 """)  # noqa: S608
@@ -145,6 +145,8 @@ class ConversationSummary:
     owner_id: str
     title: str | None
     metadata: dict[str, Any] | None
+    notes_of: str | None
+    """The consult whose internal notes it holds."""
     last_seq: int
     created_at: datetime
     last_activity_at: datetime
@@ -194,6 +196,7 @@ def _send_context(command: SendMessage, row: Any) -> SendContext:
             owner_id=row.owner_id,
             last_seq=row.last_seq,
             title=row.title,
+            notes_of=_id_or_none(row.notes_of),
             members=frozenset((command.sender_id,)) if row.is_member else frozenset(),
             message_ids=frozenset((reply_to,)) if row.reply_exists and reply_to is not None else frozenset(),
         )
@@ -222,6 +225,7 @@ async def conversation_state(
         last_seq=row.last_seq,
         title=row.title,
         metadata=None if row.metadata is None else json.loads(row.metadata),
+        notes_of=_id_or_none(row.notes_of),
         members=frozenset(members),
         message_ids=frozenset(messages),
         messages=messages,
@@ -270,13 +274,17 @@ async def participants(connection: AsyncConnection, conversation_id: str, limit:
 
 
 async def conversation_list(
-    connection: AsyncConnection, user_id: str, *, limit: int, before: tuple[datetime, str] | None
+    connection: AsyncConnection,
+    user_id: str,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None,
+    notes: bool = False,
 ) -> list[ConversationSummary]:
-    """The user's conversations, newest activity first, strictly before the given (activity, id)."""
+    """The user's conversations, newest activity first, strictly before the given (activity, id); or those of notes."""
     at, conversation_id = before or (None, None)
-    rows = (
-        await connection.execute(_LIST, {"user_id": user_id, "at": at, "id": conversation_id, "limit": limit})
-    ).all()
+    values = {"user_id": user_id, "at": at, "id": conversation_id, "limit": limit, "notes": notes}
+    rows = (await connection.execute(_LIST, values)).all()
     return await summaries(connection, rows)
 
 
@@ -297,6 +305,7 @@ async def summaries(connection: AsyncConnection, rows: Sequence[Any]) -> list[Co
             owner_id=row.owner_id,
             title=row.title,
             metadata=None if row.metadata is None else json.loads(row.metadata),
+            notes_of=_id_or_none(row.notes_of),
             last_seq=row.last_seq,
             created_at=row.created_at,
             last_activity_at=row.last_activity_at,
@@ -364,3 +373,7 @@ async def ended_memberships(connection: AsyncConnection, conversation_id: str) -
             # Who never joined was there from the conversation's first event on.
             ended.append((row.user_id, began.pop(row.user_id, 1), row.seq))
     return ended
+
+
+def _id_or_none(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -151,6 +151,25 @@ conversations = Table(
     Column("last_message_seq", BigInteger),
     _instant("created_at"),
     _instant("last_activity_at"),
+    # The consult whose internal notes it holds.
+    Column("notes_of", Uuid),
+)
+
+consults = Table(
+    "consults",
+    metadata,
+    Column("conversation_id", Uuid, primary_key=True),
+    Column("customer_id", Text, nullable=False),
+    Column("topic", Text),
+    Column("state", Text, nullable=False),
+    Column("assignee_id", Text),
+    _instant("opened_at"),
+    _instant("taken_at", nullable=True),
+    _instant("closed_at", nullable=True),
+    Column("notes_conversation_id", Uuid),
+    Index("consults_waiting_idx", "opened_at", "conversation_id", postgresql_where=text("state = 'waiting'")),
+    Index("consults_state_idx", "state", "opened_at", "conversation_id"),
+    Index("consults_assignee_idx", "assignee_id", "state", "opened_at", "conversation_id"),
 )
 
 participants = Table(
