@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from chat_api.http import auth, conversations, errors, health, messages, presence, signals, sync, users
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
+from chat_api.http.openapi import document
 from chat_api.http.tracing import Traces
 from kit.health import Health
 
@@ -35,7 +36,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(auth.BearerTokens, secret=context.settings.jwt_secret.get_secret_value())
     app.add_middleware(Traces)
     app.add_middleware(RequestLimits, body_bytes_max=context.settings.body_bytes_max)
-    app.openapi = functools.cache(lambda: openapi.document(app))  # type: ignore[method-assign]
+    app.openapi = functools.cache(lambda: document(app))  # type: ignore[method-assign]
     return app
 
 
