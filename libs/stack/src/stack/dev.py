@@ -50,6 +50,7 @@ def dev_options() -> StackOptions:
     return StackOptions(
         data_dir=DATA_DIR,
         edges=2,
+        rate_limits=True,
         ports={part: _port(variables[part], default) for part, default in DEFAULT_PORTS.items()},
         port_variables=variables,
         log_to=sys.stdout,

@@ -75,6 +75,8 @@ class StackOptions:
     """Whether the notifier runs; it needs nats and postgres."""
     migrate: bool = True
     """Whether the services' migrations run before them."""
+    rate_limits: bool = False
+    """Whether chat-api holds back who asks too often. Off: tests and measurements ask as often as they like."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """Fixed port by name of part; a part that is not named gets a free one."""
     port_variables: Mapping[str, str] = field(default_factory=dict)

@@ -111,6 +111,8 @@ def environment_of(service: str, options: StackOptions, secrets: Secrets, addres
         "NATTER_NATS_USER": service,
         "NATTER_NATS_PASSWORD": secrets.nats_passwords[service],
     }
+    if not options.rate_limits:
+        environment["NATTER_RATE_LIMITS"] = "false"
     if options.log_level is not None:
         environment["NATTER_LOG_LEVEL"] = options.log_level
     if addresses.nats_url is not None:

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics, migrate
+from chat_api.access import Access
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.handlers import SendResult, Sent
@@ -29,6 +30,7 @@ from chat_api.presence.book import PresenceBook
 from chat_api.presence.watcher import PresenceWatcher
 from chat_api.relay.relay import Relay
 from chat_api.relay.waker import Waker
+from chat_api.revocations import RevocationsWatcher
 from chat_api.settings import ChatApiSettings
 from chat_api.signals import Signals
 from chat_api.socket_commands import SocketCommands
@@ -41,6 +43,7 @@ from chat_api.store.database import DatabaseUnavailable, create_engine, is_away,
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from contracts.commands import MARK_READ, PRESENCE, SEND_MESSAGE, TYPING
 from contracts.streams import ALL_STREAMS
+from contracts.times import now
 from kit import bus
 from kit.backoff import full_jitter
 from kit.health import Health
@@ -90,6 +93,8 @@ class Process:
         self._relay: Relay | None = None
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
+        self._access = Access.of(settings, self._uow)
+        self._revocations = RevocationsWatcher(self._engine, self._access.revocations)
         self._sends = SendBatcher(
             self._carry_sends,
             lanes=settings.send_workers,
@@ -130,6 +135,7 @@ class Process:
                 self._health,
                 self._presence,
                 self._signals,
+                self._access,
             )
             app = create_app(context)
         else:
@@ -145,6 +151,7 @@ class Process:
                 ws="none",
                 http="httptools",
                 server_header=False,
+                forwarded_allow_ips=self._settings.trusted_proxies,
                 timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
             )
         )
@@ -155,7 +162,11 @@ class Process:
             if self._role.includes(Role.SERVE):
                 # At work before Postgres is there: a send is refused then like every other request, and does not hang.
                 group.create_task(self._sends.run())
+                group.create_task(self._access.verifier.issuers.run())
             await wait_until_migrated(self._engine, migrate.head_revision(), self._say_database)
+            if self._role.includes(Role.SERVE):
+                await self._load_revocations()
+                group.create_task(self._revocations.poll())
             self._health.ok("postgres")
             group.create_task(self._probe_database())
             if self._role.includes(Role.SERVE):
@@ -191,6 +202,7 @@ class Process:
                 self._signals.client = client
                 self._presence_watcher = PresenceWatcher(js, self._presence)
                 group.create_task(self._presence_watcher.run())
+                group.create_task(self._revocations.watch(js))
                 group.create_task(SocketCommands(self._settings, client, self._commands()).run())
 
     def _commands(self) -> dict[str, Handler]:
@@ -201,6 +213,14 @@ class Process:
             MARK_READ: mark_read(self._uow),
             PRESENCE: presence(self._presence, self._engine),
         }
+
+    async def _load_revocations(self) -> None:
+        """Nobody is told that this process is ready before it knows whom it must not let in."""
+        for wait_s in full_jitter(0.2, 5.0):
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._revocations.load()
+                return
+            await asyncio.sleep(wait_s)
 
     async def _ensure_streams(self, js: JetStreamContext) -> None:
         for wait_s in full_jitter(0.2, 5.0):
@@ -239,6 +259,9 @@ class Process:
                 forgotten = FORGET_KEYS_BATCH
                 while forgotten == FORGET_KEYS_BATCH:
                     forgotten = await self._uow.forget_old_keys(FORGET_KEYS_BATCH)
+                forgotten = FORGET_KEYS_BATCH
+                while forgotten >= FORGET_KEYS_BATCH:
+                    forgotten = await self._uow.forget_old_sessions(now(), FORGET_KEYS_BATCH)
 
     async def _carry_sends(self, commands: Sequence[SendMessage]) -> list[SendResult]:
         async with translated():
@@ -257,5 +280,6 @@ class Process:
         # A reconnect is no news: fan-out was told when the connection broke, and went on when it was back.
         if self._fanout is not None and reason != "reconnected":
             self._fanout.interrupted(reason)
+        self._revocations.interrupted(reason)
         if self._presence_watcher is not None:
             self._presence_watcher.interrupted(reason)

@@ -10,8 +10,14 @@ from kit.settings import DatabaseSettings
 class ChatApiSettings(DatabaseSettings):
     """The defaults run on a laptop; docs/config.md lists them."""
 
-    access_token_ttl_s: int = Field(default=3600, ge=60, le=86_400)
+    access_token_ttl_s: int = Field(default=900, ge=60, le=86_400)
     """Life of an access token that `/v1/auth/token` issues."""
+    refresh_token_ttl_s: int = Field(default=2_592_000, ge=300, le=31_536_000)
+    """Life of a refresh token: whoever does not come back within it signs in again."""
+    refresh_grace_s: float = Field(default=10.0, ge=0, le=60)
+    """So long a used refresh token gets its first answer again, if nobody has used what that answer brought."""
+    sessions_per_user_max: int = Field(default=50, ge=1, le=1000)
+    """Open sessions of a local account; one more ends the longest unused."""
     body_bytes_max: int = Field(default=262_144, ge=1024)
     """Largest HTTP body, except for attachments."""
     password_hashes_max: int = Field(default=2, ge=1, le=64)
@@ -64,6 +70,41 @@ class ChatApiSettings(DatabaseSettings):
     """After a NATS reconnect, fan-out waits this long for the edges to be back before it believes "nobody is there"."""
     membership_cache_max: int = Field(default=10_000, ge=1)
     """Conversations whose participants a fan-out keeps in memory."""
+
+    conversations_per_user_max: int = Field(default=10_000, ge=1)
+    """Conversations that somebody may take part in and still open another one."""
+    participants_max: int = Field(default=100_000, ge=2)
+    """People in one conversation."""
+    rate_limits: bool = True
+    """False: nobody is held back; for tests and measurements."""
+    rate_send_per_s: float = Field(default=20.0, gt=0)
+    """Messages per user and process in the long run; read cursors are counted apart, with the same numbers."""
+    rate_send_burst: int = Field(default=40, ge=1)
+    """Messages at once."""
+    rate_write_per_s: float = Field(default=5.0, gt=0)
+    """Other changes per user, and refreshes of tokens per client address."""
+    rate_write_burst: int = Field(default=20, ge=1)
+    """The same, at once."""
+    rate_read_per_s: float = Field(default=50.0, gt=0)
+    """Requests that change nothing."""
+    rate_read_burst: int = Field(default=200, ge=1)
+    """The same, at once."""
+    rate_typing_per_s: float = Field(default=5.0, ge=1)
+    """Typing signals, also at once."""
+    rate_upload_per_s: float = Field(default=1.0, gt=0)
+    """Attachments."""
+    rate_upload_burst: int = Field(default=10, ge=1)
+    """The same, at once."""
+    rate_password_user_per_min: int = Field(default=5, ge=1)
+    """Passwords tried for one user."""
+    rate_password_address_per_min: int = Field(default=20, ge=1)
+    """Passwords tried from one client address."""
+    rate_service_factor: float = Field(default=50.0, ge=0)
+    """A service may do so many times more than a user; 0: as much as it likes."""
+    rate_buckets_max: int = Field(default=100_000, ge=1)
+    """Users and operations that one process counts; the longest unused is forgotten."""
+    trusted_proxies: str = "127.0.0.1"
+    """Whose `X-Forwarded-For` is believed: addresses with commas, or `*`."""
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> ChatApiSettings:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api.access import Access
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
 from chat_api.domain.commands import (
@@ -96,8 +97,8 @@ async def syncer(
         raise AssertionError("nobody sends here")
 
     sends = SendBatcher(carry, lanes=1, batch_max=1, queue_max=1)
-    signals = Signals(settings, engine)
-    app = create_app(Context(settings, engine, uow, sends, Passwords(1), Health(), PresenceBook(), signals))
+    signals, access = Signals(settings, engine), Access.of(settings, uow)
+    app = create_app(Context(settings, engine, uow, sends, Passwords(1), Health(), PresenceBook(), signals, access))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://natter") as http:
         yield Syncer(http, settings, db)
 

@@ -6,10 +6,23 @@ import functools
 
 from fastapi import APIRouter, FastAPI
 
-from chat_api.http import auth, conversations, errors, health, messages, presence, signals, sync, users
+from chat_api.http import (
+    accounts,
+    admin_users,
+    auth,
+    conversations,
+    errors,
+    health,
+    messages,
+    presence,
+    signals,
+    sync,
+    users,
+)
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
 from chat_api.http.openapi import document
+from chat_api.http.rates import RateLimits
 from chat_api.http.tracing import Traces
 from kit.health import Health
 
@@ -23,9 +36,16 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Natter", version="1", description=DESCRIPTION, redoc_url=None)
     app.state.context = context
     api = APIRouter(prefix="/v1")
-    for router in (auth.router, users.router, conversations.router, messages.router, messages.seed_router, sync.router):
+    for router in (
+        accounts.router,
+        users.router,
+        conversations.router,
+        messages.router,
+        messages.seed_router,
+        sync.router,
+    ):
         api.include_router(router)
-    for router in (presence.router, signals.router):
+    for router in (presence.router, signals.router, admin_users.router):
         api.include_router(router)
     app.include_router(api)
     # Host applications call the send path as they did before, without a version in front.
@@ -33,7 +53,8 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(health.router(context.health))
     errors.install(app)
     # The one that is added last is the first to see a request.
-    app.add_middleware(auth.BearerTokens, secret=context.settings.jwt_secret.get_secret_value())
+    app.add_middleware(RateLimits, access=context.access)
+    app.add_middleware(auth.BearerTokens, access=context.access)
     app.add_middleware(Traces)
     app.add_middleware(RequestLimits, body_bytes_max=context.settings.body_bytes_max)
     app.openapi = functools.cache(lambda: document(app))  # type: ignore[method-assign]

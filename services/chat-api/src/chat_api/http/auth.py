@@ -1,34 +1,38 @@
-"""Who asks: bearer tokens on every route, and tokens for local accounts."""
+"""Who asks: bearer tokens on every route, believed unless they were revoked."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat_api.access import Access
+from chat_api.commands.ports import StoreUnavailable
 from chat_api.domain.commands import Actor
-from chat_api.http.context import ContextDep
-from chat_api.http.errors import ApiError, problem_response, problem_responses
-from chat_api.http.schemas import TokenRequest, TokenResponse
-from chat_api.store import queries
-from chat_api.store.database import translated
+from chat_api.http.errors import ApiError, problem_response
 from contracts.codes import ErrorCode
 from kit import tokens
+from kit.issuers import KeyUnknown
 from kit.tokens import Principal, Role
 
 
 class BearerTokens:
-    """ASGI middleware: who has no good token gets 401 before anything else of the request is looked at."""
+    """ASGI middleware: who has no good token gets 401 before anything else of the request is looked at.
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
+    Whom another issuer vouches for is registered when he is first seen.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._secret = secret
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _needs_token(scope["path"]):
             try:
-                scope["natter.principal"] = self._verify(dict(scope["headers"]).get(b"authorization", b""))
+                found = self._verify(dict(scope["headers"]).get(b"authorization", b""))
+                await self._meet(found)
+                scope["natter.principal"] = found
             except ApiError as refused:
                 answer = problem_response(refused.code, refused.message, scope["natter.request_id"])
                 await answer(scope, receive, send)
@@ -40,15 +44,34 @@ class BearerTokens:
         if scheme.lower() != "bearer" or not token:
             raise ApiError(ErrorCode.UNAUTHENTICATED, "Send a token: Authorization: Bearer <JWT>.")
         try:
-            return tokens.verify(self._secret, token.strip())
+            found = self._access.verifier.verify(token.strip())
         except tokens.TokenExpired:
             raise ApiError(ErrorCode.TOKEN_EXPIRED, "The token has expired: get a new one.") from None
+        except KeyUnknown:
+            raise ApiError(ErrorCode.UNAVAILABLE, "The issuer's keys are being fetched: try again.") from None
         except tokens.TokenError:
             raise ApiError(ErrorCode.UNAUTHENTICATED, "The token is not valid.") from None
+        refusal = self._access.revocations.refuses(found)
+        if refusal is not None:
+            raise ApiError(refusal, _REFUSALS[refusal])
+        return found
+
+    async def _meet(self, found: Principal) -> None:
+        try:
+            await self._access.newcomers.meet(found)
+        except StoreUnavailable:
+            raise ApiError(ErrorCode.UNAVAILABLE, "The service is not available right now.") from None
+
+
+_REFUSALS = {
+    ErrorCode.TOKEN_REVOKED: "The token's session is over: sign in.",
+    ErrorCode.USER_BLOCKED: "This user may not use the service.",
+}
+_WITHOUT_TOKEN = frozenset({"/v1/auth/token", "/v1/auth/refresh"})
 
 
 def _needs_token(path: str) -> bool:
-    return path.startswith(("/v1/", "/chat/")) and path != "/v1/auth/token"
+    return path.startswith(("/v1/", "/chat/")) and path not in _WITHOUT_TOKEN
 
 
 async def principal(request: Request) -> Principal:
@@ -59,7 +82,12 @@ async def principal(request: Request) -> Principal:
 
 PrincipalDep = Annotated[Principal, Depends(principal)]
 
-AUTH_ERRORS = (ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED)
+AUTH_ERRORS = (
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.TOKEN_EXPIRED,
+    ErrorCode.TOKEN_REVOKED,
+    ErrorCode.USER_BLOCKED,
+)
 
 
 def actor(principal: Principal) -> Actor:
@@ -75,31 +103,3 @@ def require_privileged(principal: Principal) -> None:
     """403 unless the principal is a host application or an admin."""
     if not principal.acts_for_others:
         raise ApiError(ErrorCode.FORBIDDEN, "Only a service or an admin may do that.")
-
-
-router = APIRouter(prefix="/auth", tags=["auth"])
-
-
-@router.post(
-    "/token",
-    response_model=TokenResponse,
-    responses=problem_responses(
-        ErrorCode.WRONG_CREDENTIALS, ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE
-    ),
-)
-async def issue_token(body: TokenRequest, context: ContextDep) -> TokenResponse:
-    """An access token for a local account."""
-    async with translated(), context.engine.connect() as connection:
-        account = await queries.account(connection, body.user_id)
-    stored = account.password_hash if account else None
-    if not await context.passwords.matches(stored, body.password.get_secret_value()) or account is None:
-        raise ApiError(ErrorCode.WRONG_CREDENTIALS, "User or password is wrong.")
-    ttl_s = context.settings.access_token_ttl_s
-    token = tokens.issue(
-        context.settings.jwt_secret.get_secret_value(),
-        account.user.user_id,
-        account.user.roles,
-        ttl_s=ttl_s,
-        name=account.user.name,
-    )
-    return TokenResponse(access_token=token, expires_in=ttl_s)

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api.access import Access
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.ports import Once, UnitOfWork
 from chat_api.http.passwords import Passwords
@@ -30,6 +31,7 @@ class Context:
     health: Health
     presence: PresenceBook
     signals: Signals
+    access: Access
 
 
 async def _context(request: Request) -> Context:

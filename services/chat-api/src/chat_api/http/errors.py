@@ -46,7 +46,7 @@ def problem_response(
 def problem_responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for the errors that an operation may answer with."""
     grouped: dict[int | str, list[str]] = {}
-    for code in (*codes, ErrorCode.UNAVAILABLE):
+    for code in dict.fromkeys((*codes, ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)):
         grouped.setdefault(code.status, []).append(code.value)
     return {
         status: {

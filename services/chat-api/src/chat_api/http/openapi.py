@@ -53,7 +53,7 @@ def bare_app() -> FastAPI:
 
     # Not from this machine's environment: the document is the same everywhere.
     settings = ChatApiSettings.model_construct()
-    return create_app(cast(Context, SimpleNamespace(settings=settings, health=Health())))
+    return create_app(cast(Context, SimpleNamespace(settings=settings, health=Health(), access=None)))
 
 
 def _complete(operation: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _complete(operation: dict[str, Any], parts: dict[str, Any]) -> None:
         operation["summary"] = sentence if len(sentence) < SUMMARY_CHARS_MAX else sentence.split(": ")[0]
     responses = operation["responses"]
     if _answers(responses, ErrorCode.UNAUTHENTICATED):
-        operation["security"] = [{"bearer": []}]
+        operation.setdefault("security", [{"bearer": []}])
     body = operation.get("requestBody", {}).get("content", {})
     if JSON in body:
         body[JSON].setdefault("example", example(body[JSON]["schema"], parts, sparse=True))

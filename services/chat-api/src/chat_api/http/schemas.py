@@ -44,11 +44,32 @@ class TokenRequest(Body):
 
 
 class TokenResponse(BaseModel):
-    """A bearer token and its life in seconds."""
+    """A bearer token, the refresh token for the next one, and their lives in seconds."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a scheme's name
     expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+class RefreshBody(Body):
+    """The refresh token of the last answer; each is good once."""
+
+    refresh_token: SecretStr = Field(min_length=1, max_length=256)
+
+
+class LogoutBody(Body):
+    """Which sessions end: this one, or all of the user's."""
+
+    all: bool = False
+
+
+class PasswordBody(Body):
+    """The password as it is, and as it shall be."""
+
+    old_password: SecretStr = Field(min_length=1, max_length=256)
+    new_password: SecretStr = Field(min_length=8, max_length=256)
 
 
 class NewUser(Body):

@@ -1,0 +1,1 @@
+"""How often somebody may do what: per user, kind of operation and process."""
