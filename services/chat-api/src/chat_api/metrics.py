@@ -25,6 +25,11 @@ class Name(StrEnum):
     FANOUT_LANES = "natter_fanout_lanes_held"
     FANOUT_RESTARTS = "natter_fanout_lane_restarts_total"
     FANOUT_POISON = "natter_fanout_poison_total"
+    FANOUT_HOLES = "natter_fanout_holes_total"
+    FANOUT_DELIVERY = "natter_fanout_delivery_seconds"
+    FANOUT_LEDGER_DROPPED = "natter_fanout_ledger_dropped_total"
+    FANOUT_LIVE_DROPPED = "natter_fanout_live_dropped_total"
+    FANOUT_REVOCATIONS = "natter_fanout_revocations_total"
     HANDOVERS = "natter_fanout_handovers_waiting"
     HANDOVERS_REPEATED = "natter_fanout_handovers_repeated_total"
     COMMANDS = "natter_commands_total"
@@ -47,6 +52,13 @@ fanout_lag = Histogram(Name.FANOUT_LAG, "Seconds from recording an event to its 
 fanout_lanes = Gauge(Name.FANOUT_LANES, "Lanes that this process holds")
 fanout_restarts = Counter(Name.FANOUT_RESTARTS, "Lanes begun anew from their floor", ["reason"])
 fanout_poison = Counter(Name.FANOUT_POISON, "Events that this release could not read")
+fanout_holes = Counter(Name.FANOUT_HOLES, "Times that EVENTS did not bring what it should, and the record was read")
+fanout_delivery = Histogram(
+    Name.FANOUT_DELIVERY, "Seconds from recording an event to a recipient's first receipt", buckets=_FAST
+)
+fanout_ledger_dropped = Counter(Name.FANOUT_LEDGER_DROPPED, "Receipts that were not written down")
+fanout_live_dropped = Counter(Name.FANOUT_LIVE_DROPPED, "Read and delivered signals that nobody was told")
+fanout_revocations = Counter(Name.FANOUT_REVOCATIONS, "Blocks and ended sessions stored for everybody to see")
 handovers = Gauge(Name.HANDOVERS, "Deliveries that the notifier was given and has not taken yet, up to 10000")
 handovers_repeated = Counter(Name.HANDOVERS_REPEATED, "Deliveries handed over again because the stream lost them")
 commands = Counter(Name.COMMANDS, "Commands from edges, by outcome", ["outcome"])

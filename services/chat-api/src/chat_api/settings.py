@@ -70,6 +70,12 @@ class ChatApiSettings(DatabaseSettings):
     """After a NATS reconnect, fan-out waits this long for the edges to be back before it believes "nobody is there"."""
     membership_cache_max: int = Field(default=10_000, ge=1)
     """Conversations whose participants a fan-out keeps in memory."""
+    live_members_max: int = Field(default=200, ge=0, le=1000)
+    """Conversations with more members get no live `read` and `delivered` frames; their cursors are asked for."""
+    delivery_ledger_days: int = Field(default=7, ge=0, le=365)
+    """How long it is kept which device had what; 0: not at all."""
+    notifier_url: str = ""
+    """Where the notifier answers, for the story of a message's delivery; empty: its decisions are not asked for."""
 
     conversations_per_user_max: int = Field(default=10_000, ge=1)
     """Conversations that somebody may take part in and still open another one."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from zlib import crc32
 
 import nats.errors
 import nats.js.errors
@@ -21,23 +23,29 @@ from nats.js import JetStreamContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics
+from chat_api.fanout.demand import Demand, demand
 from chat_api.fanout.handovers import Handovers
 from chat_api.fanout.lane import Lane, LaneLost
 from chat_api.fanout.lanes import Lanes, Term
+from chat_api.fanout.ledger import Ledger
+from chat_api.fanout.live import LiveNews
+from chat_api.fanout.members import MemberList
 from chat_api.fanout.offline import OfflineHandover, OfflineRoad
 from chat_api.fanout.receipts import ReceiptBook, Work
 from chat_api.fanout.recipients import Members, Recipients
+from chat_api.fanout.revocations import REVOKING_EVENTS, Revocations
 from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
 from chat_api.store.database import DatabaseUnavailable, translated
 from contracts import subjects
 from contracts.codec import decode
-from contracts.delivery import DELIVERY_HEADER, TRACE_HEADER, Durable, Receipt, delivery_header
+from contracts.delivery import DELIVERY_HEADER, DEVICES_HEADER, TRACE_HEADER, Durable, Receipt, delivery_header
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from contracts.frames import event_frame
 from contracts.ids import new_id
+from contracts.stream_ids import ConversationStream
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -47,11 +55,10 @@ SWEEP_S = 0.1
 """How often expired deliveries are looked for; a push is late by at most this."""
 STALL_S = 1.0
 """If the look is late by more than this, the process was frozen or starved, and receipts wait unread."""
+_delivered = metrics.fanout_deliveries.labels("delivered")
+
 BALANCE_S = 2.0
 """How often a process looks whether it holds its share of the lanes."""
-
-PUSH_EVENTS = frozenset({"message.created"})
-"""Events that must reach a device or become a push. Others are hints: whoever misses one sees the gap in `seq`."""
 
 
 class Fanout:
@@ -71,6 +78,10 @@ class Fanout:
         self._handover = OfflineHandover(road, handovers)
         self._sweeper = Sweeper(engine, js, road, handovers, settings.database_timeout_s / 2)
         self._recipients = Recipients(self._load_members, settings.membership_cache_max)
+        self._member_list = MemberList(engine, self._known_members, settings.live_members_max)
+        self._news = LiveNews(nats_client, self._member_list.of)
+        self._ledger = Ledger(engine, settings.delivery_ledger_days)
+        self._revocations = Revocations(engine, js)
         self._held: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
 
     def interrupted(self, reason: str) -> None:
@@ -85,6 +96,9 @@ class Fanout:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._handover.run())
                 group.create_task(self._sweeper.run())
+                group.create_task(self._news.run())
+                group.create_task(self._ledger.run())
+                group.create_task(self._revocations.run())
                 group.create_task(self._sweep())
                 group.create_task(self._balance(group))
         finally:
@@ -160,6 +174,7 @@ class Fanout:
                     await lane.save()
                     await self._lanes.release(lane.term)
                 await self._lanes.leave()
+                await self._ledger.write_waiting()
         self._held.clear()
 
     async def _publish(self, event: Envelope, work: Work, asked: set[str] | None) -> None:
@@ -167,32 +182,33 @@ class Fanout:
 
         `asked`: only these must (still) confirm it; the others get the frame again, in case it was lost on the way.
         """
+        if event.type in REVOKING_EVENTS:
+            await self._revocations.put(work, event, asked)
         frame = event_frame(event)
         if frame is None:
             return
-        must_arrive = event.type in PUSH_EVENTS
-        sender = event.data.get("sender_id") if must_arrive else None
-        excluded = set(event.data.get("exclude_user_ids", ()))
-        work.important = bool(event.data.get("is_important"))
-        headers = {DELIVERY_HEADER: delivery_header(Durable(event.subject, event.seq))}
-        if event.traceparent is not None:
-            headers[TRACE_HEADER] = event.traceparent
+        wanted = demand(event)
+        work.important = wanted.important
         recipients = await self._recipients.of(event)
         if asked:
             # Whoever was waited for still is, also if he has left and come back meanwhile.
             recipients += asked.difference(recipients)
+        work.about = wanted.about(event, tell=len(recipients) <= self._settings.live_members_max)
+        headers = _headers(event, wanted)
         about = {"stream": event.subject, "seq": event.seq, "event_id": event.id}
         log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
         now = asyncio.get_running_loop().time()
         for user_id in recipients:
-            if user_id in excluded:
+            if user_id in wanted.excluded:
                 continue
             reply = ""
             # The sender's own devices get the frame, but are no reason for a push.
-            if must_arrive and user_id != sender and (asked is None or user_id in asked):
+            if wanted.must_arrive and user_id != wanted.sender_id and (asked is None or user_id in asked):
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
         log.debug("published to every recipient", stage=Stage.DELIVER, **about)
+        if event.type == "user.read_advanced":
+            self._news.read(event.data["conversation_id"], event.data["user_id"], event.data["seq"])
 
     async def _settled(self, message: Msg) -> None:
         """A receipt from an edge, or NATS' word that no edge is subscribed."""
@@ -207,8 +223,14 @@ class Fanout:
         except ContractError as wrong:
             log.warning("unreadable receipt", stage=Stage.DELIVER, error=str(wrong)[:200])
             return
+        heard = self._book.heard(ticket, receipt.device_type)
         if self._book.receipt(ticket, receipt.device_type, asyncio.get_running_loop().time()):
-            metrics.fanout_deliveries.labels("delivered").inc()
+            _delivered.inc()
+        if heard is not None:
+            self._ledger.note(heard, receipt)
+            if heard.first:
+                metrics.fanout_delivery.observe(time.time() - heard.about.recorded_at)
+                self._news.delivered(heard)
 
     async def _sweep(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -235,3 +257,17 @@ class Fanout:
                 await queries.member_bounds(connection, conversation_id),
                 await queries.ended_memberships(connection, conversation_id),
             )
+
+    def _known_members(self, conversation_id: str) -> Members | None:
+        """The members as the cache has them; None if it has not, or if another process's lane changes them."""
+        lane = crc32(str(ConversationStream(conversation_id)).encode()) % self._settings.fanout_partitions
+        return self._recipients.known(conversation_id) if lane in self._held else None
+
+
+def _headers(event: Envelope, wanted: Demand) -> dict[str, str]:
+    headers = {DELIVERY_HEADER: delivery_header(Durable(event.subject, event.seq))}
+    if wanted.devices:
+        headers[DEVICES_HEADER] = ",".join(sorted(wanted.devices))
+    if event.traceparent is not None:
+        headers[TRACE_HEADER] = event.traceparent
+    return headers

@@ -225,6 +225,7 @@ class Lane:
                 top = self._known.top
                 if relayed > top and top == stood_at and reading.done():
                     # Published, and for a while nothing has come: the stream lost it, with nothing behind it to tell.
+                    metrics.fanout_holes.inc()
                     reading = asyncio.create_task(self._read_on())
                 stood_at = top
         finally:
@@ -307,6 +308,8 @@ class Lane:
             return
         if hole or event.txid is None:
             # What lies before this event is gone from the stream; or an older relay does not say where it belongs.
+            if hole:
+                metrics.fanout_holes.inc()
             await self._take_from_record(self._known.top)
             if self._anew.is_set():
                 return

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from contracts.delivery import OfflineReason
 from contracts.devices import DeviceType
 from contracts.envelope import Envelope
+
+PAST_MAX = 16_384
+"""The last so many tickets are known for a while after they are settled: a user's other devices confirm later."""
+
+
+class About(NamedTuple):
+    """What is remembered of an event beyond its delivery: a few words, not its data."""
+
+    stream: str
+    seq: int
+    recorded_at: float = 0.0
+    """When it happened, in seconds since 1970."""
+    devices: frozenset[DeviceType] = frozenset()
+    """If not empty, only devices of these types count as having it."""
+    tell: str | None = None
+    """The user who is told that it has arrived: the sender."""
+
+
+class Heard(NamedTuple):
+    """A device has something."""
+
+    about: About
+    user_id: str
+    first: bool
+    """No other device of this user has said so before."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,6 +43,8 @@ class Work:
     event: Envelope
     on_done: Callable[[], None]
     important: bool = False
+    about: About | None = None
+    """Set by whoever publishes; without it nobody hears of receipts."""
     waiting: set[str] = field(default_factory=set)
     """Recipients not settled yet."""
     adding: bool = True
@@ -51,6 +79,8 @@ class Delivery:
     deadline: float
     reached_other: bool = False
     """A desktop or tablet has it, but the message is important and no mobile has."""
+    confirmed: bool = False
+    """Some device has it."""
 
 
 @dataclass(slots=True)
@@ -71,6 +101,8 @@ class ReceiptBook:
     _next_ticket: int = 1
     _open: dict[int, Delivery] = field(default_factory=dict)
     _waiting_for_mobile: dict[int, Delivery] = field(default_factory=dict)
+    # A ring by ticket and not a dict: whoever deletes the oldest key of a large dict again and again pays for the gaps.
+    _past: list[tuple[int, About, str, bool] | None] = field(default_factory=lambda: [None] * PAST_MAX)
 
     def __len__(self) -> int:
         return len(self._open) + len(self._waiting_for_mobile)
@@ -86,7 +118,7 @@ class ReceiptBook:
     def receipt(self, ticket: int, device: DeviceType, now: float) -> bool:
         """A device has the frame. True if this settles the delivery."""
         delivery = self._open.get(ticket) or self._waiting_for_mobile.get(ticket)
-        if delivery is None:
+        if delivery is None or not _counts(delivery.work.about, device):
             return False
         if delivery.work.important and device is not DeviceType.MOBILE:
             if not delivery.reached_other:
@@ -96,8 +128,28 @@ class ReceiptBook:
                 self._waiting_for_mobile[ticket] = self._open.pop(ticket)
             return False
         self._drop(ticket)
+        self._remember(delivery)
         delivery.work.settle(delivery.user_id)
         return True
+
+    def heard(self, ticket: int, device: DeviceType) -> Heard | None:
+        """Who has what, now that a device says so; ask before `receipt`, which may settle it.
+
+        None: a device that does not count, or a ticket of long ago.
+        """
+        delivery = self._open.get(ticket) or self._waiting_for_mobile.get(ticket)
+        if delivery is not None:
+            about = delivery.work.about
+            if about is None or not _counts(about, device):
+                return None
+            first, delivery.confirmed = not delivery.confirmed, True
+            return Heard(about, delivery.user_id, first)
+        past = self._past[ticket % PAST_MAX]
+        if past is None or past[0] != ticket or not _counts(past[1], device):
+            return None
+        _, about, user_id, confirmed = past
+        self._past[ticket % PAST_MAX] = (ticket, about, user_id, True)
+        return Heard(about, user_id, not confirmed)
 
     def no_responders(self, ticket: int) -> Undelivered | None:
         """NATS says that no edge holds a socket of the user."""
@@ -120,6 +172,7 @@ class ReceiptBook:
                 due.append(ticket)
             for ticket in due:
                 delivery = table.pop(ticket)
+                self._remember(delivery)
                 late.append(Undelivered(delivery.work, delivery.user_id, reason))
         return late
 
@@ -139,3 +192,12 @@ class ReceiptBook:
 
     def _drop(self, ticket: int) -> Delivery | None:
         return self._open.pop(ticket, None) or self._waiting_for_mobile.pop(ticket, None)
+
+    def _remember(self, delivery: Delivery) -> None:
+        about = delivery.work.about
+        if about is not None:
+            self._past[delivery.ticket % PAST_MAX] = (delivery.ticket, about, delivery.user_id, delivery.confirmed)
+
+
+def _counts(about: About | None, device: DeviceType) -> bool:
+    return about is None or not about.devices or device in about.devices

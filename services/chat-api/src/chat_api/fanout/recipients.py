@@ -56,6 +56,10 @@ class Recipients:
                     found += earlier.difference(found)
                 return found
 
+    def known(self, conversation_id: str) -> Members | None:
+        """The members if they are in the cache; it is right only for conversations whose events go through here."""
+        return self._members.get(conversation_id)
+
     def forget(self) -> None:
         """Read everything again: events of these conversations may have passed without us."""
         self._members.clear()
