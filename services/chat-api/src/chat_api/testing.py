@@ -9,14 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chat_api.commands.ports import KnownConsult, Once, Recordable, SendContext, StoredResponse
+from chat_api.commands.ports import AttachmentLink, KnownConsult, Once, Recordable, SendContext, StoredResponse
 from chat_api.domain import consult, conversation
+from chat_api.domain.attachments import Upload
 from chat_api.domain.commands import Actor, CreateConversation, RegisterUser, SendMessage
 from chat_api.domain.consult import ConsultState
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
 from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
+from contracts.attachments import Attachment
 from contracts.events import (
     ConversationCreated,
     EventData,
@@ -57,7 +59,7 @@ def create(owner_id: str, *others: str, conversation_id: str | None = None, **ch
 
 def send(conversation_id: str, sender_id: str, content: str = "hello", **changes: Any) -> SendMessage:
     """A command that sends a text. What is no field of the command is one of the draft."""
-    own = {"message_id", "sender_name", "now", "exclude_user_ids"}
+    own = {"message_id", "sender_name", "upload", "privileged", "now", "exclude_user_ids"}
     draft = {"client_msg_id": new_id(), "content": content} | {k: v for k, v in changes.items() if k not in own}
     fields: dict[str, Any] = {"message_id": new_id(), "sender_name": None, "now": AT}
     return SendMessage(
@@ -66,6 +68,12 @@ def send(conversation_id: str, sender_id: str, content: str = "hello", **changes
         draft=MessageDraft(**draft),
         **(fields | {k: v for k, v in changes.items() if k in own}),
     )
+
+
+def upload(owner_id: str, media_type: str = "image/png", *, used: bool = False, **facts: Any) -> Upload:
+    """A file that `owner_id` has uploaded."""
+    fields: dict[str, Any] = {"id": new_id(), "name": "a file", "size_bytes": 1, "sha256": "0" * 64}
+    return Upload(Attachment(media_type=media_type, **(fields | facts)), owner_id, used)
 
 
 def register(user_id: str, name: str | None = None, roles: tuple[str, ...] = ("customer",)) -> RegisterUser:
@@ -88,9 +96,13 @@ class _Record:
     events: list[Recorded] = field(default_factory=list)
     credentials: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[bytes, StoredResponse | None]] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    carriers: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> _Record:
-        return _Record(list(self.events), dict(self.credentials), dict(self.keys))
+        return _Record(
+            list(self.events), dict(self.credentials), dict(self.keys), dict(self.uploads), dict(self.carriers)
+        )
 
     def of(self, stream: StreamId) -> list[Recorded]:
         return [event for event in self.events if event.stream == stream]
@@ -194,9 +206,30 @@ class MemoryTransaction:
         """The fold of the conversation's events, as a consult."""
         return self._record.consult(conversation_id)
 
+    async def uploads(self, ids: Sequence[str]) -> dict[str, Upload]:
+        """Stored files by id."""
+        return {key: self._record.uploads[key] for key in ids if key in self._record.uploads}
+
+    async def link_attachments(self, links: Sequence[AttachmentLink]) -> None:
+        """Note which messages carry which files."""
+        for one in links:
+            found = self._record.uploads[one.attachment_id]
+            self._record.uploads[one.attachment_id] = replace(found, used=True)
+            self._record.carriers[one.message_id] = one.attachment_id
+
+    async def forget_attachment_of(self, message_id: str, now: datetime) -> None:
+        """Nobody gets the message's file any more."""
+        del now
+        self._record.uploads.pop(self._record.carriers.pop(message_id, ""), None)
+
     async def set_credentials(self, user_id: str, password_hash: str) -> None:
         """Give a new user a password; an existing one keeps its own."""
         self._record.credentials.setdefault(user_id, password_hash)
+
+    async def begin_broadcast(self, command: Broadcast) -> int:
+        """How many registered users it is for."""
+        registered = [event.data for event in self._record.events if isinstance(event.data, UserRegistered)]
+        return sum(1 for user in registered if not command.roles or set(user.roles) & set(command.roles))
 
     async def append(
         self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
@@ -258,6 +291,15 @@ class MemoryUnitOfWork:
     async def consult(self, conversation_id: str) -> KnownConsult | None:
         """A consult as it stands."""
         return self._record.consult(conversation_id)
+
+    def add_upload(self, upload: Upload) -> None:
+        """A file that somebody has uploaded."""
+        self._record.uploads[upload.attachment.id] = upload
+
+    @property
+    def uploads(self) -> dict[str, Upload]:
+        """Uploaded files by id."""
+        return dict(self._record.uploads)
 
     def events(self, stream: StreamId | None = None) -> list[Recorded]:
         """What is recorded, of one stream or of all."""

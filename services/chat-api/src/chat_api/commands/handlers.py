@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from chat_api.commands.ports import Once, Recordable, StoredResponse, Transaction, UnitOfWork
+from chat_api.commands.ports import AttachmentLink, Once, Recordable, StoredResponse, Transaction, UnitOfWork
 from chat_api.domain import conversation, user
+from chat_api.domain.attachments import Upload
 from chat_api.domain.commands import (
     AddParticipants,
     AdvanceRead,
@@ -19,8 +20,9 @@ from chat_api.domain.commands import (
     SendMessage,
     UpdateConversation,
 )
+from chat_api.domain.consult import Active
 from chat_api.domain.conversation import Conversation
-from chat_api.domain.errors import IdempotencyConflict, NotFound, Refused, UnknownUsers
+from chat_api.domain.errors import Conflict, IdempotencyConflict, NotFound, Refused, UnknownUsers
 from contracts.events import EventData
 from contracts.messages import Message
 from contracts.stream_ids import ConversationStream, StreamId, UserStream
@@ -49,6 +51,8 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             for context in contexts
             if context.conversation is not None
         }
+        uploads = await _uploads(transaction, commands)
+        links: list[AttachmentLink] = []
         states: dict[str, Conversation] = {}
         first: dict[tuple[str, str], tuple[Message, bytes]] = {}
         results: list[SendResult] = []
@@ -64,11 +68,17 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
                 # An earlier message of this batch has moved the conversation on.
                 state = replace(state, last_seq=states[command.conversation_id].last_seq)
             named = replace(command, sender_name=command.shown_name or context.sender_name or command.sender_name)
+            attachment_id = command.draft.attachment_id
+            if attachment_id is not None:
+                named = replace(named, upload=uploads.get(attachment_id))
             try:
                 decided = conversation.decide(state, named)
             except Refused as refused:
                 results.append(refused)
                 continue
+            if attachment_id is not None:
+                uploads[attachment_id] = replace(uploads[attachment_id], used=True)
+                links.append(AttachmentLink(attachment_id, command.conversation_id, command.message_id))
             for event in decided:
                 state = conversation.evolve(state, event)
                 beside = {"actor": command.sender_id, "fingerprint": command.fingerprint.hex()}
@@ -82,7 +92,15 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             results.append(Sent(message))
         if events:
             await transaction.append(events, commands[0].now, heads)
+        if links:
+            await transaction.link_attachments(links)
     return results
+
+
+async def _uploads(transaction: Transaction, commands: Sequence[SendMessage]) -> dict[str, Upload]:
+    """The files that some of the messages want to carry; most batches carry none, and ask nothing."""
+    ids = [command.draft.attachment_id for command in commands if command.draft.attachment_id is not None]
+    return await transaction.uploads(ids) if ids else {}
 
 
 async def _earlier(transaction: Transaction, ids: Sequence[str]) -> dict[str, tuple[Message, bytes]]:
@@ -132,6 +150,9 @@ async def remove_participant(command: RemoveParticipant, uow: UnitOfWork) -> Non
     async with uow.begin({stream, UserStream(command.user_id)}) as transaction:
         state = await transaction.conversation(command.conversation_id, [command.actor.user_id, command.user_id])
         events = conversation.decide(state, command)
+        known = await transaction.consult(command.conversation_id)
+        if known is not None and isinstance(known.state, Active) and known.state.assignee_id == command.user_id:
+            raise Conflict("Who has a consult hands it over: nobody would answer the customer.")
         await _record(transaction, stream, events, state.last_seq if state else 0, command)
 
 
@@ -146,6 +167,8 @@ async def change_message(command: EditMessage | DeleteMessage, uow: UnitOfWork) 
         events = conversation.decide(state, command)
         assert state is not None, "a message's conversation exists"
         await _record(transaction, stream, events, state.last_seq, command)
+        if events and isinstance(command, DeleteMessage) and state.messages[command.message_id].attachment_id:
+            await transaction.forget_attachment_of(command.message_id, command.now)
         for event in events:
             state = conversation.evolve(state, event)
     return state.messages[command.message_id]

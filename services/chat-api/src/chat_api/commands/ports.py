@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from chat_api.domain.attachments import Upload
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.consult import ConsultState
 from chat_api.domain.conversation import Conversation
@@ -62,6 +63,15 @@ class KnownConsult:
     notes_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AttachmentLink:
+    """A message that carries a file from now on."""
+
+    attachment_id: str
+    conversation_id: str
+    message_id: str
+
+
 class StoreUnavailable(Exception):
     """The store is away: nothing was decided, and the next command would fare no better."""
 
@@ -85,10 +95,14 @@ class Transaction(Protocol):
     async def user(self, user_id: str) -> User | None: ...
     async def unknown_users(self, user_ids: Sequence[str]) -> list[str]: ...
     async def consult(self, conversation_id: str) -> KnownConsult | None: ...
+    async def uploads(self, ids: Sequence[str]) -> dict[str, Upload]: ...
+    async def link_attachments(self, links: Sequence[AttachmentLink]) -> None: ...
+    async def forget_attachment_of(self, message_id: str, now: datetime) -> None: ...
     async def set_credentials(self, user_id: str, password_hash: str) -> None: ...
     async def append(
         self, events: Sequence[Recordable], now: datetime, heads: Mapping[StreamId, int] | None = None
     ) -> list[int]: ...
+    async def begin_broadcast(self, command: Broadcast) -> int: ...
     async def remember(self, response: StoredResponse) -> None: ...
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from chat_api.domain.attachments import Upload
 from contracts.messages import MessageDraft, SenderType
 
 SYSTEM_ID = "system"
@@ -84,6 +85,10 @@ class SendMessage:
     sender_type: SenderType = SenderType.CHAT
     shown_name: str | None = None
     """What a host application wants to be shown in place of the sender's registered name."""
+    privileged: bool = False
+    """A service or an admin asks: the message may carry what somebody else has uploaded."""
+    upload: Upload | None = None
+    """What `draft.attachment_id` was found to name."""
     as_outsider: bool = False
     """A service or an admin writes an internal note without taking part."""
 

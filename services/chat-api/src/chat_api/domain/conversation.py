@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chat_api.domain.attachments import fitting
 from chat_api.domain.commands import (
     SYSTEM_ID,
     Actor,
@@ -102,6 +103,11 @@ def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
     draft = command.draft
     if draft.reply_to is not None and draft.reply_to not in state.message_ids:
         raise InvalidReference
+    attachment = None
+    if draft.attachment_id is not None:
+        attachment = fitting(
+            command.upload, draft.message_type, command.sender_id, privileged=command.privileged or is_system
+        )
     return (
         MessageCreated(
             id=command.message_id,
@@ -113,6 +119,7 @@ def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
             message_type=MessageType(draft.message_type.value),
             content=draft.content,
             attachment_id=draft.attachment_id,
+            attachment=attachment,
             reply_to=draft.reply_to,
             is_important=draft.is_important,
             extra_metadata=draft.extra_metadata,
@@ -136,8 +143,9 @@ def _change_message(state: Conversation, command: EditMessage | DeleteMessage) -
     if isinstance(command, DeleteMessage):
         if message.deleted_at is not None:
             return ()
-        gone = {"content": "", "attachment_id": None, "extra_metadata": None, "notice": None, "deleted_at": command.now}
-        return (MessageDeleted.model_validate(message.model_dump() | gone),)
+        gone = dict.fromkeys(("attachment_id", "attachment", "extra_metadata", "notice"))
+        tombstone = message.model_dump() | gone | {"content": "", "deleted_at": command.now}
+        return (MessageDeleted.model_validate(tombstone),)
     if message.deleted_at is not None:
         raise NotFound("The message was deleted.")
     if message.content == command.content:

@@ -9,6 +9,7 @@ Refused
 ├── UnfitAssignee
 ├── UnknownUsers
 ├── InvalidReference
+├── InvalidAttachment
 ├── IdempotencyConflict
 ├── SeqOutOfRange
 ├── LimitReached
@@ -84,6 +85,12 @@ class UnknownUsers(Refused):
 
 class InvalidReference(Refused):
     """`reply_to` names no message of this conversation."""
+
+    code = ErrorCode.VALIDATION_FAILED
+
+
+class InvalidAttachment(Refused):
+    """The message cannot carry this attachment."""
 
     code = ErrorCode.VALIDATION_FAILED
 

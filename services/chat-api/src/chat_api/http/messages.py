@@ -121,6 +121,7 @@ async def _send(
         now=now(),
         exclude_user_ids=exclude,
         traceparent=tracing.current(),
+        privileged=principal.acts_for_others,
     )
     sent = await context.sends.send(command)
     message = sent.message
@@ -175,7 +176,7 @@ async def history(
 ) -> Response:
     """A page of messages in the order of their seq."""
     async with translated(), context.engine.connect() as connection:
-        last_seq = await _readable(connection, conversation_id, principal, window)
+        last_seq = await readable(connection, conversation_id, principal, window)
         messages = await queries.message_page(connection, conversation_id, window)
     return Response(encode(MessagePage(messages=messages, last_seq=last_seq)), media_type="application/json")
 
@@ -186,14 +187,14 @@ async def events(
 ) -> Response:
     """A page of all durable events: how a client fills a gap. No seq is ever missing between two pages."""
     async with translated(), context.engine.connect() as connection:
-        last_seq = await _readable(connection, conversation_id, principal, window)
+        last_seq = await readable(connection, conversation_id, principal, window)
         stream = str(ConversationStream(conversation_id))
         found = await queries.event_page(connection, stream, window)
     page = EventPage(events=[public_event(event) for event in found], last_seq=last_seq)
     return Response(encode(page), media_type="application/json")
 
 
-async def _readable(connection: AsyncConnection, conversation_id: str, principal: Principal, window: Window) -> int:
+async def readable(connection: AsyncConnection, conversation_id: str, principal: Principal, window: Window) -> int:
     """The conversation's last seq, if the caller may read it and the window lies within."""
     state = await queries.conversation_state(connection, conversation_id, [principal.user_id])
     if state is None or (principal.user_id not in state.members and not principal.acts_for_others):

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, Protocol
 
+from contracts.attachments import Attachment
 from contracts.envelope import SOURCE, Envelope
 from contracts.messages import Message, MessageType, Notice, SenderType
 from contracts.notices import Notification
@@ -73,6 +74,7 @@ def message(row: Any) -> Message:
         created_at=row.created_at,
         edited_at=row.edited_at,
         deleted_at=row.deleted_at,
+        attachment=Attachment.model_validate_json(row.attachment) if row.attachment is not None else None,
         notice=Notice.model_construct(**({"data": None} | json.loads(row.notice))) if row.notice is not None else None,
     )
 

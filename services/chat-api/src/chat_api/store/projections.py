@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat_api.store import consult_projections
 from chat_api.store.event_store import NewEvent
+from contracts.codec import encode
 from contracts.events import (
     ConversationCreated,
     ConversationUpdated,
@@ -75,23 +76,26 @@ WHERE conversation_id = :conversation_id AND user_id = :user_id
 _MESSAGES = text("""
 INSERT INTO messages (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
                       attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at,
-                      notice)
+                      notice, attachment)
 SELECT message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
        attachment_id, reply_to, is_important, CAST(extra_metadata AS jsonb), client_msg_id,
-       decode(fingerprint, 'hex'), created_at, CAST(notice AS jsonb)
+       decode(fingerprint, 'hex'), created_at, CAST(notice AS jsonb), CAST(attachment AS jsonb)
 FROM unnest(
     CAST(:ids AS uuid[]), CAST(:conversation_ids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:sender_ids AS text[]),
     CAST(:sender_types AS text[]), CAST(:sender_names AS text[]), CAST(:message_types AS text[]),
     CAST(:contents AS text[]), CAST(:attachment_ids AS uuid[]), CAST(:reply_tos AS uuid[]),
     CAST(:importants AS boolean[]), CAST(:extras AS text[]), CAST(:client_msg_ids AS text[]),
-    CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[]), CAST(:notices AS text[])
+    CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[]), CAST(:notices AS text[]),
+    CAST(:attachments AS text[])
 ) AS m (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
-        attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at, notice)
+        attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at, notice,
+        attachment)
 """)
 
 _MESSAGE_CHANGED = text("""
 UPDATE messages SET content = :content, attachment_id = :attachment_id, extra_metadata = CAST(:extra AS jsonb),
-                    edited_at = :edited_at, deleted_at = :deleted_at, notice = CAST(:notice AS jsonb)
+                    edited_at = :edited_at, deleted_at = :deleted_at, notice = CAST(:notice AS jsonb),
+                    attachment = CAST(:attachment AS jsonb)
 WHERE message_id = :message_id
 """)
 
@@ -253,6 +257,7 @@ async def _message_created(connection: AsyncConnection, events: Sequence[NewEven
             "fingerprints": [event.metadata.get("fingerprint") for event in events],
             "created_ats": [data.created_at for data in created],
             "notices": [_notice(data) for data in created],
+            "attachments": [_attachment(data) for data in created],
         },
     )
 
@@ -270,6 +275,7 @@ async def _message_changed(connection: AsyncConnection, events: Sequence[NewEven
                 "edited_at": data.edited_at,
                 "deleted_at": data.deleted_at,
                 "notice": _notice(data),
+                "attachment": _attachment(data),
             },
         )
 
@@ -336,6 +342,10 @@ def _json(value: dict[str, Any] | None) -> str | None:
 
 def _notice(message: Message) -> str | None:
     return None if message.notice is None else _json(message.notice.model_dump(mode="json", exclude_none=True))
+
+
+def _attachment(message: Message) -> str | None:
+    return None if message.attachment is None else encode(message.attachment).decode()
 
 
 PROJECTIONS: dict[str, Projection] = {

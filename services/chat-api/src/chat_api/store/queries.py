@@ -23,7 +23,7 @@ from contracts.stream_ids import ConversationStream
 # JSON is read as text and parsed where it is needed: drivers differ in what they make of jsonb.
 _MESSAGE_COLUMNS = """message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
     attachment_id, reply_to, is_important, CAST(extra_metadata AS text) AS extra_metadata, client_msg_id, created_at,
-    edited_at, deleted_at, CAST(notice AS text) AS notice"""
+    edited_at, deleted_at, CAST(notice AS text) AS notice, CAST(attachment AS text) AS attachment"""
 
 # What a batch of sends must know, in one trip: the conversation, whether the sender takes part, the sender's name,
 # whether reply_to exists there, and whether the same (sender, client_msg_id) was stored before.

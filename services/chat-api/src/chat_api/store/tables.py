@@ -5,7 +5,8 @@ from it and can be dropped and rebuilt. `credentials` and `idempotency_keys` are
 not belong in an event log. `relay_cursor` and `fanout_lanes` say who carries the events on, and from where; `handovers`
 what was given to the notifier and not yet taken; `broadcasts` how far each of them has come. `receipts` and `delivered`
 are the ledger of what devices said to have; they follow from no event, and what is lost of them is gone. `buckets` says
-which key-value buckets hold what the record says.
+which key-value buckets hold what the record says. `attachments` stands for the bytes in the blob store, of which the
+record knows nothing: it cannot be rebuilt.
 """
 
 from __future__ import annotations
@@ -206,6 +207,7 @@ messages = Table(
     _instant("edited_at", nullable=True),
     _instant("deleted_at", nullable=True),
     Column("notice", JSONB),
+    Column("attachment", JSONB),
     UniqueConstraint("conversation_id", "seq"),
     UniqueConstraint("sender_id", "client_msg_id"),
 )
@@ -244,6 +246,29 @@ broadcasts = Table(
     Column("cursor_user_id", Text),
     _instant("done_at", nullable=True),
     Index("broadcasts_waiting_idx", "broadcast_id", postgresql_where=text("done_at IS NULL")),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("attachment_id", Uuid, primary_key=True),
+    Column("owner_id", Text, nullable=False),
+    # What the bytes were found to be; unknown until they are all there.
+    Column("name", Text),
+    Column("media_type", Text),
+    Column("size_bytes", BigInteger),
+    Column("sha256", Text),
+    Column("duration_ms", Integer),
+    # The message that carries it.
+    Column("conversation_id", Uuid),
+    Column("message_id", Uuid),
+    _instant("created_at"),
+    _instant("stored_at", nullable=True),
+    # Nobody gets it any more; its bytes are about to go.
+    _instant("deleted_at", nullable=True),
+    Index(None, "message_id", postgresql_where=text("message_id IS NOT NULL")),
+    Index("attachments_unused_idx", "owner_id", "created_at", postgresql_where=text("message_id IS NULL")),
+    Index("attachments_deleted_idx", "attachment_id", postgresql_where=text("deleted_at IS NOT NULL")),
 )
 
 idempotency_keys = Table(

@@ -10,13 +10,22 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from chat_api.commands.ports import Clash, KnownConsult, Once, Recordable, SendContext, StoredResponse
+from chat_api.commands.ports import (
+    AttachmentLink,
+    Clash,
+    KnownConsult,
+    Once,
+    Recordable,
+    SendContext,
+    StoredResponse,
+)
+from chat_api.domain.attachments import Upload
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
 from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
-from chat_api.store import accounts, broadcasts, consults, event_store, projections, queries
+from chat_api.store import accounts, attachments, broadcasts, consults, event_store, projections, queries
 from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
 from chat_api.store.event_store import NewEvent
@@ -87,6 +96,18 @@ class PostgresTransaction:
     async def consult(self, conversation_id: str) -> KnownConsult | None:
         """The consult that the conversation is, if it is one."""
         return await consults.known(self._connection, conversation_id)
+
+    async def uploads(self, ids: Sequence[str]) -> dict[str, Upload]:
+        """Stored files by id; they stay as they are until the transaction ends."""
+        return await attachments.uploads(self._connection, ids)
+
+    async def link_attachments(self, links: Sequence[AttachmentLink]) -> None:
+        """Note which messages carry which files."""
+        await attachments.link(self._connection, links)
+
+    async def forget_attachment_of(self, message_id: str, now: datetime) -> None:
+        """Nobody gets the message's file any more."""
+        await attachments.forget_of_message(self._connection, message_id, now)
 
     async def set_credentials(self, user_id: str, password_hash: str) -> None:
         """Give a new user a password."""

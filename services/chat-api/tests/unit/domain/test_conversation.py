@@ -23,7 +23,7 @@ from chat_api.domain.commands import (
 )
 from chat_api.domain.conversation import Conversation, decide, evolve
 from chat_api.domain.errors import AlreadyExists, Forbidden, InvalidReference, NotFound, Refused
-from chat_api.testing import AT, SERVICE, after, create, send
+from chat_api.testing import AT, SERVICE, after, create, send, upload
 from contracts.events import (
     ConversationCreated,
     ConversationUpdated,
@@ -90,13 +90,15 @@ def test_a_conversation_is_opened_once() -> None:
 def test_a_message_has_the_next_seq_and_everything_of_its_draft() -> None:
     """The event is the message as everybody will read it."""
     state = opened(sent())
+    picture = upload("alice", "image/png")
     reply = send(
         C,
         "alice",
         "你好",
         sender_name="Alice",
         message_type="image",
-        attachment_id=new_id(),
+        attachment_id=picture.attachment.id,
+        upload=picture,
         reply_to=M1,
         is_important=True,
         extra_metadata={"a": 1},
@@ -117,6 +119,8 @@ def test_a_message_has_the_next_seq_and_everything_of_its_draft() -> None:
         "edited_at": None,
         "deleted_at": None,
         "exclude_user_ids": ["carol"],
+        "attachment": picture.attachment.model_dump(mode="json"),
+        "notice": None,
     }
 
 
@@ -223,10 +227,12 @@ def test_nothing_happens_in_no_conversation(command: ConversationCommand) -> Non
 
 def test_a_tombstone_tells_nothing() -> None:
     """What was taken back is gone: text, attachment and metadata; the rest stays for order."""
-    before = opened(sent(content="secret", attachment_id=new_id(), extra_metadata={"secret": 1}))
+    file = upload("bob", name="secret.png")
+    carrying: dict[str, Any] = {"message_type": "image", "attachment_id": file.attachment.id, "upload": file}
+    before = opened(sent(content="secret", extra_metadata={"secret": 1}, **carrying))
     (event,) = decide(before, DeleteMessage(M1, BOB, after(5)))
     assert isinstance(event, MessageDeleted)
-    assert (event.content, event.attachment_id, event.extra_metadata) == ("", None, None)
+    assert (event.content, event.attachment_id, event.attachment, event.extra_metadata) == ("", None, None, None)
     assert event.deleted_at == after(5)
     assert event.seq == 2
     assert "secret" not in event.model_dump_json()
