@@ -13,19 +13,23 @@ import nats.js.errors
 import uvicorn
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics, migrate
 from chat_api.access import Access
+from chat_api.broadcaster import Broadcaster
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.handlers import SendResult, Sent
+from chat_api.control import Control
 from chat_api.domain.commands import SendMessage
 from chat_api.fanout.fanout import Fanout
 from chat_api.http.app import create_app, create_health_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
+from chat_api.live_stats import LiveStats
 from chat_api.presence.book import PresenceBook
 from chat_api.presence.watcher import PresenceWatcher
 from chat_api.relay.relay import Relay
@@ -38,14 +42,17 @@ from chat_api.sockets.handler import Handler
 from chat_api.sockets.presence import presence
 from chat_api.sockets.reads import mark_read
 from chat_api.sockets.send import send_message
+from chat_api.sockets.stats import stats
 from chat_api.sockets.typing import typing
+from chat_api.stats import CHAT_API_SAMPLES
 from chat_api.store.database import DatabaseUnavailable, create_engine, is_away, translated, wait_until_migrated
 from chat_api.store.unit_of_work import PostgresUnitOfWork
-from contracts.commands import MARK_READ, PRESENCE, SEND_MESSAGE, TYPING
+from contracts.commands import MARK_READ, PRESENCE, SEND_MESSAGE, STATS, TYPING
 from contracts.streams import ALL_STREAMS
 from contracts.times import now
 from kit import bus
 from kit.backoff import full_jitter
+from kit.figures import Figures
 from kit.health import Health
 from kit.logs import Stage, logger
 
@@ -90,6 +97,9 @@ class Process:
         self._presence = PresenceBook()
         self._presence_watcher: PresenceWatcher | None = None
         self._signals = Signals(settings, self._engine)
+        self._stats = LiveStats(self._engine, self._presence)
+        self._control = Control()
+        self._broadcaster = Broadcaster(settings, self._engine, self._committed)
         self._relay: Relay | None = None
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
@@ -136,6 +146,9 @@ class Process:
                 self._presence,
                 self._signals,
                 self._access,
+                stats=self._stats,
+                control=self._control,
+                broadcaster=self._broadcaster,
             )
             app = create_app(context)
         else:
@@ -171,6 +184,7 @@ class Process:
             group.create_task(self._probe_database())
             if self._role.includes(Role.SERVE):
                 group.create_task(self._waker.run())
+                group.create_task(self._broadcaster.run())
                 group.create_task(self._forget_keys())
             group.create_task(self._work_on_nats())
 
@@ -192,6 +206,7 @@ class Process:
 
     async def _run_parts(self, client: Client, js: JetStreamContext) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(Figures("chat-api", REGISTRY, CHAT_API_SAMPLES).tell(client))
             if self._role.includes(Role.RELAY):
                 self._relay = Relay(self._settings, client, js)
                 group.create_task(self._relay.run())
@@ -200,6 +215,9 @@ class Process:
                 group.create_task(self._fanout.run())
             if self._role.includes(Role.SERVE):
                 self._signals.client = client
+                self._control.client = client
+                self._stats.js = js
+                group.create_task(self._stats.keep_bucket())
                 self._presence_watcher = PresenceWatcher(js, self._presence)
                 group.create_task(self._presence_watcher.run())
                 group.create_task(self._revocations.watch(js))
@@ -212,6 +230,7 @@ class Process:
             TYPING: typing(self._signals),
             MARK_READ: mark_read(self._uow),
             PRESENCE: presence(self._presence, self._engine),
+            STATS: stats(self._stats),
         }
 
     async def _load_revocations(self) -> None:

@@ -8,12 +8,16 @@ from fastapi import APIRouter, FastAPI
 
 from chat_api.http import (
     accounts,
+    admin,
     admin_users,
     auth,
+    consults,
     conversations,
     errors,
     health,
     messages,
+    notes,
+    notices,
     presence,
     signals,
     sync,
@@ -46,6 +50,10 @@ def create_app(context: Context) -> FastAPI:
     ):
         api.include_router(router)
     for router in (presence.router, signals.router, admin_users.router):
+        api.include_router(router)
+    for router in (consults.router, notes.router):
+        api.include_router(router)
+    for router in (notices.router, admin.router):
         api.include_router(router)
     app.include_router(api)
     # Host applications call the send path as they did before, without a version in front.

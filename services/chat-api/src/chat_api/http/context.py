@@ -10,9 +10,12 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api.access import Access
+from chat_api.broadcaster import Broadcaster
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.ports import Once, UnitOfWork
+from chat_api.control import Control
 from chat_api.http.passwords import Passwords
+from chat_api.live_stats import LiveStats
 from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
 from chat_api.signals import Signals
@@ -32,6 +35,9 @@ class Context:
     presence: PresenceBook
     signals: Signals
     access: Access
+    stats: LiveStats
+    control: Control
+    broadcaster: Broadcaster
 
 
 async def _context(request: Request) -> Context:

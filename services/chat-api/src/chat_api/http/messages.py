@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat_api.commands import handlers
 from chat_api.commands.handlers import Sent
-from chat_api.domain.commands import DeleteMessage, EditMessage, SendMessage
+from chat_api.domain.commands import SYSTEM_ID, DeleteMessage, EditMessage, SendMessage
 from chat_api.domain.errors import NotFound, SeqOutOfRange
 from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor, require_privileged
 from chat_api.http.context import Context, ContextDep, IdempotencyKey
@@ -22,7 +22,7 @@ from chat_api.store.queries import Window
 from contracts.codec import encode
 from contracts.codes import ErrorCode
 from contracts.ids import Uuid, new_id
-from contracts.messages import Message, MessageDraft
+from contracts.messages import Message, MessageDraft, SenderType
 from contracts.stream_ids import ConversationStream
 from contracts.times import now
 from kit import tracing
@@ -61,7 +61,8 @@ async def send(
     _key: IdempotencyKey = None,
 ) -> Response:
     """Send a message. `client_msg_id` is what makes a repeat harmless, for ever; an Idempotency-Key adds nothing."""
-    if body.sender_id not in (None, principal.user_id) or body.exclude_user_ids:
+    is_system = body.sender_type is SenderType.SYSTEM
+    if body.sender_id not in (None, principal.user_id) or body.exclude_user_ids or is_system or body.sender_name:
         require_privileged(principal)
     draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})
     sent = await _send(
@@ -69,8 +70,10 @@ async def send(
         principal,
         conversation_id,
         draft,
-        sender_id=body.sender_id or principal.user_id,
+        sender_id=body.sender_id or (SYSTEM_ID if is_system else principal.user_id),
         exclude=tuple(body.exclude_user_ids),
+        sender_type=body.sender_type,
+        shown_name=body.sender_name,
     )
     return Response(encode(sent.message), 200 if sent.duplicate else 201, media_type="application/json")
 
@@ -111,6 +114,8 @@ async def _send(
     *,
     sender_id: str,
     exclude: tuple[str, ...] = (),
+    sender_type: SenderType = SenderType.CHAT,
+    shown_name: str | None = None,
 ) -> Sent:
     command = SendMessage(
         conversation_id=conversation_id,
@@ -120,6 +125,8 @@ async def _send(
         draft=draft,
         now=now(),
         exclude_user_ids=exclude,
+        sender_type=sender_type,
+        shown_name=shown_name,
         traceparent=tracing.current(),
         privileged=principal.acts_for_others,
     )

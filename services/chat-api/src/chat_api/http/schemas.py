@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 
 from contracts.envelope import Envelope
 from contracts.ids import ClientMsgId, UserId, Uuid
-from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata
+from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata, SenderType
 from contracts.times import Instant
 from kit.tokens import Role
 
@@ -126,6 +126,10 @@ class ParticipantOut(BaseModel):
     read_seq: int
 
 
+ConversationKind = Literal["chat", "notes"]
+"""What a conversation is: between people, or the notes that staff keeps on a consult."""
+
+
 class ConversationOut(BaseModel):
     """A conversation as the caller sees it. `read_seq` is missing if the caller takes no part in it."""
 
@@ -133,6 +137,8 @@ class ConversationOut(BaseModel):
     title: str | None = None
     owner_id: UserId
     metadata: dict[str, Any] | None = None
+    kind: ConversationKind = Field(default="chat", description="`notes`: the staff's internal notes on a consult.")
+    notes_of: Uuid | None = Field(default=None, description="The conversation that the notes are about.")
     last_seq: int
     read_seq: int | None = None
     unread_count: int
@@ -150,11 +156,18 @@ class ConversationPage(BaseModel):
 
 
 class SendBody(MessageDraft):
-    """A message to send. `sender_id` and `exclude_user_ids` are for a service, which speaks for its users."""
+    """A message to send. What it has beyond a client's is for a service, which speaks for its users, and for admins."""
 
     model_config = ConfigDict(extra="forbid")
 
     sender_id: UserId | None = Field(default=None, description="Service and admin only.")
+    sender_type: SenderType = Field(
+        default=SenderType.CHAT,
+        description="`system`, for a service or an admin only: the system speaks, in the name of `sender_id` if given.",
+    )
+    sender_name: Name | None = Field(
+        default=None, description="Service and admin only: shown in place of the registered name."
+    )
     exclude_user_ids: list[UserId] = Field(default_factory=list, max_length=100, description="Service and admin only.")
 
 
