@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -20,12 +16,14 @@ from chat_api.domain.commands import (
     UpdateConversation,
 )
 from chat_api.domain.errors import InvalidReference, NotFound
+from chat_api.http import list_cursor
 from chat_api.http.auth import AUTH_ERRORS, PrincipalDep, actor, require_privileged
 from chat_api.http.context import Context, ContextDep, IdempotencyKey, once
-from chat_api.http.errors import ApiError, problem_responses
+from chat_api.http.errors import problem_responses
 from chat_api.http.schemas import (
     PARTICIPANTS_MAX,
     ConversationChange,
+    ConversationKind,
     ConversationOut,
     ConversationPage,
     NewConversation,
@@ -94,15 +92,18 @@ async def list_mine(
     context: ContextDep,
     cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    kind: Annotated[ConversationKind, Query(description="`notes`: those of internal notes instead.")] = "chat",
 ) -> ConversationPage:
     """The caller's conversations, newest activity first."""
-    before = _parse_cursor(cursor) if cursor is not None else None
+    before = list_cursor.read(cursor) if cursor is not None else None
     async with translated(), context.engine.connect() as connection:
-        found = await queries.conversation_list(connection, principal.user_id, limit=limit + 1, before=before)
+        found = await queries.conversation_list(
+            connection, principal.user_id, limit=limit + 1, before=before, notes=kind == "notes"
+        )
     page, more = found[:limit], len(found) > limit
     return ConversationPage(
         conversations=[conversation_out(summary) for summary in page],
-        next_cursor=_cursor(page[-1]) if more else None,
+        next_cursor=list_cursor.write(page[-1].last_activity_at, page[-1].conversation_id) if more else None,
     )
 
 
@@ -165,12 +166,14 @@ async def add_participants(
 @router.delete(
     "/{conversation_id}/participants/{user_id}",
     status_code=204,
-    responses=problem_responses(*AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.VALIDATION_FAILED),
+    responses=problem_responses(
+        *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.VALIDATION_FAILED
+    ),
 )
 async def remove_participant(
     conversation_id: ConversationId, user_id: UserId, principal: PrincipalDep, context: ContextDep
 ) -> Response:
-    """Take a user out, or leave."""
+    """Take a user out, or leave. Who has a consult hands it over instead."""
     await handlers.remove_participant(RemoveParticipant(conversation_id, actor(principal), user_id, now()), context.uow)
     return Response(status_code=204)
 
@@ -222,6 +225,8 @@ def conversation_out(summary: ConversationSummary) -> ConversationOut:
         title=summary.title,
         owner_id=summary.owner_id,
         metadata=summary.metadata,
+        kind="chat" if summary.notes_of is None else "notes",
+        notes_of=summary.notes_of,
         last_seq=summary.last_seq,
         read_seq=summary.read_seq,
         unread_count=summary.unread_count,
@@ -229,21 +234,3 @@ def conversation_out(summary: ConversationSummary) -> ConversationOut:
         created_at=summary.created_at,
         last_activity_at=summary.last_activity_at,
     )
-
-
-def _cursor(summary: ConversationSummary) -> str:
-    text = json.dumps([summary.last_activity_at.isoformat(), summary.conversation_id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _parse_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        at_text, conversation_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        at = datetime.fromisoformat(at_text)
-        rfc3339(at)
-        if not re.match(UUID_PATTERN, conversation_id):
-            raise ValueError("not an id")
-    except (ValueError, TypeError, OverflowError):
-        raise ApiError(ErrorCode.VALIDATION_FAILED, "The cursor is not one of ours.") from None
-    return at, conversation_id

@@ -31,7 +31,7 @@ def of_request(method: str, path: str) -> Operation:
         return Operation.READ
     last = path.rsplit("/", 1)[-1]
     match method, last:
-        case ("POST", "messages" | "send"):
+        case ("POST", "messages" | "send" | "notes"):
             return Operation.SEND
         case ("POST", "typing"):
             return Operation.TYPING
