@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -78,6 +79,8 @@ class PresenceWatcher:
         self._book = book
         self._again = asyncio.Event()
         self._created: list[str] | None = None
+        self._anew_until = 0.0
+        """Until then the edges may still be writing anew what was lost."""
 
     def interrupted(self, reason: str) -> None:
         """Something may have been missed: whatever is known is hearsay until everything was read again."""
@@ -110,22 +113,22 @@ class PresenceWatcher:
         async with asyncio.timeout(READ_TIMEOUT_S):
             found = [await buckets.ensure(self._js, bucket) for bucket in _BUCKETS]
         created = [str(one.created) for one in found]
-        lost = self._created is not None and self._created != created
+        if self._created is not None and self._created != created:
+            self._anew_until = time.monotonic() + WRITTEN_ANEW_AFTER_S
+        self._created = created
+        anew_s = self._anew_until - time.monotonic()
         ends = [one.state.last_seq for one in found]
         async with self._watching(PRESENCE_BUCKET, ends[0]) as users, self._watching(EDGES_BUCKET, ends[1]) as edges:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 entries = _readable(await users.held(), EdgePresence)
                 leases = _readable(await edges.held(), EdgeLease)
-            self._book.replace(entries, leases, complete=not lost)
-            self._created = created
+            self._book.replace(entries, leases, complete=anew_s <= 0)
             following = [
                 asyncio.create_task(users.follow(self._take_entry)),
                 asyncio.create_task(edges.follow(self._take_lease)),
             ]
             try:
-                await self._until_something_was_missed(
-                    (users, edges), again_after_s=WRITTEN_ANEW_AFTER_S if lost else None
-                )
+                await self._until_something_was_missed((users, edges), anew_s)
             finally:
                 for task in following:
                     task.cancel()
@@ -144,13 +147,14 @@ class PresenceWatcher:
             with contextlib.suppress(*_AWAY):
                 await watcher.stop()  # type: ignore[no-untyped-call]
 
-    async def _until_something_was_missed(self, watches: tuple[_Watch, ...], again_after_s: float | None) -> None:
+    async def _until_something_was_missed(self, watches: tuple[_Watch, ...], anew_s: float) -> None:
+        """Return when everything must be read again: after `anew_s` in any case, if it is above 0."""
         expected = [0] * len(watches)
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(again_after_s or CHECK_EVERY_S):
+                async with asyncio.timeout(anew_s if anew_s > 0 else CHECK_EVERY_S):
                     await self._again.wait()
-            if self._again.is_set() or again_after_s is not None:
+            if self._again.is_set() or anew_s > 0:
                 return
             if any(watch.heard < seq for watch, seq in zip(watches, expected, strict=True)):
                 log.warning("presence was not heard, reading it again", stage=Stage.PRESENCE)
