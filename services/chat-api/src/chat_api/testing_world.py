@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api.commands import handlers
+from chat_api.commands.ports import Recordable
 from chat_api.fanout.fanout import Fanout
 from chat_api.relay.relay import Relay
 from chat_api.settings import ChatApiSettings
@@ -25,9 +26,21 @@ from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing import create, register, send
 from contracts import subjects
 from contracts.codec import decode, encode
-from contracts.delivery import DELIVERY_HEADER, Durable, OfflineDelivery, OfflineReason, Receipt, parse_delivery_header
+from contracts.delivery import (
+    DELIVERY_HEADER,
+    DEVICES_HEADER,
+    Durable,
+    Live,
+    OfflineDelivery,
+    OfflineReason,
+    Receipt,
+    parse_delivery_header,
+)
 from contracts.devices import DeviceType
+from contracts.events import EventData
 from contracts.ids import new_id
+from contracts.stream_ids import StreamId
+from contracts.times import now
 from kit import bus
 
 
@@ -46,11 +59,19 @@ class Edge:
     devices: tuple[DeviceType, ...] = ()
     frames: list[dict[str, Any]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    live: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Live frames with their keys."""
+    connections: dict[DeviceType, str] = field(default_factory=dict)
     subscription: Subscription | None = None
 
     def texts(self) -> list[str]:
         """The contents of the new messages, each as often as it came."""
         return [frame["data"]["content"] for frame in self.frames if frame["action"] == "new_message"]
+
+    def live_data(self, action: str) -> list[dict[str, Any]]:
+        """The data of the live frames of one action."""
+        return [frame["data"] for _, frame in self.live if frame["action"] == action]
 
     def distinct(self) -> list[tuple[str, int]]:
         """(stream, seq) as a socket would get them: what was written once is not written again."""
@@ -121,12 +142,23 @@ class World:
         async def take(message: Msg) -> None:
             frame = json.loads(message.data)
             assert message.headers is not None
-            assert parse_delivery_header(message.headers[DELIVERY_HEADER]) == Durable(frame["stream"], frame["seq"])
+            delivery = parse_delivery_header(message.headers[DELIVERY_HEADER])
+            if isinstance(delivery, Live):
+                assert not message.reply, "nobody confirms a live frame"
+                made.live.append((delivery.key, frame))
+                return
+            assert delivery == Durable(frame["stream"], frame["seq"])
+            meant = message.headers.get(DEVICES_HEADER, "")
+            devices = [device for device in made.devices if not meant or device in meant.split(",")]
+            if meant and not devices:
+                return
             made.frames.append(frame)
             made.replies.append(message.reply)
-            for device in made.devices:
+            made.headers.append(dict(message.headers))
+            for device in devices:
                 if message.reply:
-                    receipt = Receipt(edge_id="edge-1", connection_id=new_id(), device_type=device)
+                    connection_id = made.connections.setdefault(device, new_id())
+                    receipt = Receipt(edge_id="edge-1", connection_id=connection_id, device_type=device)
                     await message.respond(encode(receipt))
 
         made.subscription = await self._edges.subscribe(subjects.user(user_id), queue="edge-1", cb=take)
@@ -158,9 +190,18 @@ class World:
             (result,) = await handlers.send_messages([send(c, user_id, content, **more)], self.uow)
             assert isinstance(result, handlers.Sent), result
 
+    async def record(self, stream: StreamId, data: EventData, **metadata: str) -> None:
+        """An event as it is, whatever command would make it."""
+        async with self.uow.begin([stream]) as transaction:
+            await transaction.append([Recordable(stream, data, metadata)], now())
+
     def handed(self, user_id: str) -> list[tuple[str, OfflineReason]]:
         """What the notifier got for a user: text and reason."""
-        return [(one.event.data["content"], one.reason) for one in self.offline if one.user_id == user_id]
+        return [
+            (one.event.data.get("notification", one.event.data)["content"], one.reason)
+            for one in self.offline
+            if one.user_id == user_id
+        ]
 
     async def ended(self, task: asyncio.Task[None]) -> None:
         """Stop a part, and wait until it has."""

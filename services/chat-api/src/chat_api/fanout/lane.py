@@ -225,7 +225,8 @@ class Lane:
                 top = self._known.top
                 if relayed > top and top == stood_at and reading.done():
                     # Published, and for a while nothing has come: the stream lost it, with nothing behind it to tell.
-                    metrics.fanout_holes.inc()
+                    if self._room.is_set():
+                        metrics.fanout_holes.inc()
                     reading = asyncio.create_task(self._read_on())
                 stood_at = top
         finally:
