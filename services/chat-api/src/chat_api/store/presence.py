@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# For each of those who are asked for: the first conversation in which both take part now. LIMIT keeps the planner from
-# joining everybody's memberships, whatever it believes about their number.
+# For each of those who are asked for: the first conversation in which both take part now. ORDER BY and LIMIT lead the
+# planner to the index, whatever it believes about the number of memberships.
 _COMPANIONS = text("""
 SELECT asked.user_id FROM unnest(CAST(:user_ids AS text[])) AS asked (user_id)
 CROSS JOIN LATERAL (
     SELECT FROM participants theirs JOIN participants mine USING (conversation_id)
     WHERE theirs.user_id = asked.user_id AND theirs.is_active AND mine.user_id = :user_id AND mine.is_active
-    LIMIT 1
+    ORDER BY theirs.conversation_id LIMIT 1
 ) shared
 """)
 
