@@ -90,7 +90,8 @@ SELECT count(*) FROM gone
 
 # Small: who is blocked, and what ended since a moment. Each part has an index of its own.
 _REVOKED = text("""
-SELECT user_id, NULL AS session_id, 'blocked' AS what, blocked_at AS at FROM users WHERE blocked_at IS NOT NULL
+SELECT user_id, CAST(NULL AS uuid) AS session_id, 'blocked' AS what, blocked_at AS at
+FROM users WHERE blocked_at IS NOT NULL
 UNION ALL
 SELECT user_id, NULL, CASE WHEN blocked_at IS NULL THEN 'all' ELSE 'before' END, sessions_ended_at
 FROM users WHERE sessions_ended_at > :users_since
