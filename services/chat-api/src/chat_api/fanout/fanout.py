@@ -34,6 +34,7 @@ from chat_api.fanout.offline import OfflineHandover, OfflineRoad
 from chat_api.fanout.receipts import ReceiptBook, Work
 from chat_api.fanout.recipients import Members, Recipients
 from chat_api.fanout.revocations import REVOKING_EVENTS, Revocations
+from chat_api.fanout.roles import RoleSignals
 from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
@@ -82,6 +83,7 @@ class Fanout:
         self._news = LiveNews(nats_client, self._member_list.of)
         self._ledger = Ledger(engine, settings.delivery_ledger_days)
         self._revocations = Revocations(engine, js)
+        self._roles = RoleSignals(engine, nats_client)
         self._held: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
 
     def interrupted(self, reason: str) -> None:
@@ -207,6 +209,7 @@ class Fanout:
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
         log.debug("published to every recipient", stage=Stage.DELIVER, **about)
+        await self._roles.tell(event)
         if event.type == "user.read_advanced":
             self._news.read(event.data["conversation_id"], event.data["user_id"], event.data["seq"])
 

@@ -36,8 +36,8 @@ from chat_api.store import presence, queries
 from chat_api.store.database import translated
 from chat_api.store.queries import ConversationSummary
 from contracts.codes import ErrorCode
-from contracts.ids import UUID_PATTERN, UserId, Uuid, new_id
-from contracts.times import now, rfc3339
+from contracts.ids import UserId, Uuid, new_id
+from contracts.times import now
 from kit.tokens import Principal
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])
