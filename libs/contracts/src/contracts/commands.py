@@ -24,6 +24,8 @@ class Asker(Contract):
     user_id: UserId
     name: str | None = None
     roles: tuple[str, ...] = ()
+    issuer: str | None = None
+    """Who signed the token, if not we or a host application: such a user is registered when first seen."""
     connection_id: Uuid
 
 
@@ -33,6 +35,8 @@ class SendMessageCommand(Contract):
     sender_id: UserId
     sender_name: str | None = None
     sender_roles: tuple[str, ...] = ()
+    sender_issuer: str | None = None
+    """As `Asker.issuer`."""
     connection_id: Uuid
     message: SendMessage
     traceparent: str | None = None

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from chat_api.commands.accounts import Accounts, Limits
 from chat_api.commands.newcomers import Newcomers
+from chat_api.domain.errors import RateLimited, UserIsBlocked
 from chat_api.limits.limiter import Limiter, Rate
 from chat_api.limits.operations import Operation
 from chat_api.settings import ChatApiSettings
 from chat_api.store.unit_of_work import PostgresUnitOfWork
+from contracts.commands import Asker
 from kit.issuers import Issuers, Verifier
 from kit.revocations import Revocations
 from kit.tokens import Role
@@ -51,6 +53,29 @@ class Access:
         if not self.service_factor:
             return 0.0
         return self.limiter.take(operation, user_id, factor=self.service_factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Looks at each command of an edge before it is carried out; the edge has verified the token."""
+
+    access: Access
+
+    async def admit(
+        self, operation: Operation, user_id: str, name: str | None, roles: tuple[str, ...], issuer: str | None
+    ) -> None:
+        """Raises `UserIsBlocked` or `RateLimited`; whom another issuer vouches for is registered when first seen."""
+        if self.access.revocations.is_blocked(user_id):
+            raise UserIsBlocked
+        wait_s = self.access.wait_s(operation, user_id, frozenset(roles))
+        if wait_s:
+            raise RateLimited(wait_s)
+        if issuer is not None:
+            await self.access.newcomers.meet_user(user_id, name, roles)
+
+    async def admit_asker(self, operation: Operation, asker: Asker) -> None:
+        """The same."""
+        await self.admit(operation, asker.user_id, asker.name, asker.roles, asker.issuer)
 
 
 def _rates(settings: ChatApiSettings) -> dict[Operation, Rate]:

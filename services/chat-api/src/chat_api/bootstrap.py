@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics, migrate
-from chat_api.access import Access
+from chat_api.access import Access, Doorkeeper
 from chat_api.broadcaster import Broadcaster
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
@@ -225,11 +225,12 @@ class Process:
 
     def _commands(self) -> dict[str, Handler]:
         """What edges may ask for."""
+        door = Doorkeeper(self._access)
         return {
-            SEND_MESSAGE: send_message(self._sends),
-            TYPING: typing(self._signals),
-            MARK_READ: mark_read(self._uow),
-            PRESENCE: presence(self._presence, self._engine),
+            SEND_MESSAGE: send_message(self._sends, door),
+            TYPING: typing(self._signals, door),
+            MARK_READ: mark_read(self._uow, door),
+            PRESENCE: presence(self._presence, self._engine, door),
             STATS: stats(self._stats),
         }
 

@@ -87,7 +87,7 @@ async def _handled(handler: Handler, data: bytes) -> Reply:
     except ContractError as wrong:
         return _refusal(ErrorCode.VALIDATION_FAILED, str(wrong))
     except Refused as refused:
-        return _refusal(refused.code, refused.message)
+        return _refusal(refused.code, refused.message, refused.retry_after_ms)
     except (DatabaseUnavailable, Overloaded, Unheard):
         return _refusal(ErrorCode.UNAVAILABLE, "The service is not available right now.", RETRY_AFTER_MS)
     except Exception as failed:

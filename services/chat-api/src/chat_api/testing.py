@@ -198,6 +198,17 @@ class MemoryTransaction:
                 return User(user_id, event.data.name, event.data.roles)
         return None
 
+    async def conversations_of(self, user_id: str, up_to: int) -> int:
+        """In how many conversations the user takes part, counted up to a limit."""
+        opened = {one.data.conversation_id for one in self._record.events if isinstance(one.data, ConversationCreated)}
+        states = [self._fold(conversation_id) for conversation_id in opened]
+        return min(up_to, sum(1 for state in states if state is not None and user_id in state.members))
+
+    async def participants_of(self, conversation_id: str, up_to: int) -> int:
+        """How many take part in the conversation, counted up to a limit."""
+        state = self._fold(conversation_id)
+        return 0 if state is None else min(up_to, len(state.members))
+
     async def unknown_users(self, user_ids: Sequence[str]) -> list[str]:
         """Those that nobody registered."""
         return [user_id for user_id in user_ids if await self.user(user_id) is None]

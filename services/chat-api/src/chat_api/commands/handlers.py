@@ -22,7 +22,7 @@ from chat_api.domain.commands import (
 )
 from chat_api.domain.consult import Active
 from chat_api.domain.conversation import Conversation
-from chat_api.domain.errors import Conflict, IdempotencyConflict, NotFound, Refused, UnknownUsers
+from chat_api.domain.errors import Conflict, IdempotencyConflict, LimitReached, NotFound, Refused, UnknownUsers
 from contracts.events import EventData
 from contracts.messages import Message
 from contracts.stream_ids import ConversationStream, StreamId, UserStream
@@ -108,7 +108,20 @@ async def _earlier(transaction: Transaction, ids: Sequence[str]) -> dict[str, tu
     return {key: (message, fingerprint or b"") for key, (message, fingerprint) in found.items()}
 
 
-async def create_conversation(command: CreateConversation, uow: UnitOfWork, once: Once | None, status: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How large things may become; beyond it a command is refused with `LimitReached`."""
+
+    conversations_per_user_max: int = 2**31
+    participants_max: int = 2**31
+
+
+UNLIMITED = Room()
+
+
+async def create_conversation(
+    command: CreateConversation, uow: UnitOfWork, once: Once | None, status: int, room: Room = UNLIMITED
+) -> str:
     """Open a conversation; returns its id (the first one's, if `once` was used before)."""
     members = tuple(dict.fromkeys((command.owner_id, *command.participant_ids)))
     stream = ConversationStream(command.conversation_id)
@@ -116,6 +129,7 @@ async def create_conversation(command: CreateConversation, uow: UnitOfWork, once
         if transaction.replay is not None:
             return transaction.replay.body
         await _require_users(transaction, members)
+        await _require_room_for_conversation(transaction, command.owner_id, len(members), room)
         await _record(transaction, stream, conversation.decide(None, command), 0, command)
         await transaction.remember(StoredResponse(status, command.conversation_id))
     return command.conversation_id
@@ -130,7 +144,9 @@ async def update_conversation(command: UpdateConversation, uow: UnitOfWork) -> N
         await _record(transaction, stream, events, state.last_seq if state else 0, command)
 
 
-async def add_participants(command: AddParticipants, uow: UnitOfWork, once: Once | None, status: int) -> None:
+async def add_participants(
+    command: AddParticipants, uow: UnitOfWork, once: Once | None, status: int, room: Room = UNLIMITED
+) -> None:
     """Let users into a conversation."""
     stream = ConversationStream(command.conversation_id)
     async with uow.begin({stream, *map(UserStream, command.user_ids)}, once=once) as transaction:
@@ -140,6 +156,7 @@ async def add_participants(command: AddParticipants, uow: UnitOfWork, once: Once
         state = await transaction.conversation(command.conversation_id, asked)
         events = conversation.decide(state, command)
         await _require_users(transaction, command.user_ids)
+        await _require_room_for_people(transaction, command.conversation_id, len(events), room)
         await _record(transaction, stream, events, state.last_seq if state else 0, command)
         await transaction.remember(StoredResponse(status, command.conversation_id))
 
@@ -201,6 +218,21 @@ async def register_user(
             await transaction.set_credentials(command.user_id, password_hash)
         await transaction.remember(StoredResponse(status, command.user_id))
     return bool(events)
+
+
+async def _require_room_for_conversation(transaction: Transaction, owner_id: str, members: int, room: Room) -> None:
+    most = room.conversations_per_user_max
+    if room is not UNLIMITED and await transaction.conversations_of(owner_id, most) >= most:
+        raise LimitReached(f"The owner takes part in {most} conversations already.")
+    if members > room.participants_max:
+        raise LimitReached(f"A conversation has room for {room.participants_max} people.")
+
+
+async def _require_room_for_people(transaction: Transaction, conversation_id: str, coming: int, room: Room) -> None:
+    if not coming or room is UNLIMITED:
+        return
+    if await transaction.participants_of(conversation_id, room.participants_max) + coming > room.participants_max:
+        raise LimitReached(f"A conversation has room for {room.participants_max} people.")
 
 
 async def _require_users(transaction: Transaction, user_ids: Sequence[str]) -> None:

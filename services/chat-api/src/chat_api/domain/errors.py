@@ -13,6 +13,7 @@ Refused
 ├── IdempotencyConflict
 ├── SeqOutOfRange
 ├── LimitReached
+├── RateLimited
 ├── WrongCredentials
 ├── UserIsBlocked
 ├── RefreshTokenUnknown
@@ -22,6 +23,7 @@ Refused
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from contracts.codes import ErrorCode
@@ -31,6 +33,8 @@ class Refused(Exception):
     """The request cannot be carried out."""
 
     code: ClassVar[ErrorCode] = ErrorCode.VALIDATION_FAILED
+    retry_after_ms: int | None = None
+    """When the same request may succeed, if that is known."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -111,6 +115,16 @@ class LimitReached(Refused):
     """There are as many of these as there may be."""
 
     code = ErrorCode.LIMIT_REACHED
+
+
+class RateLimited(Refused):
+    """Too many requests: come again in a moment."""
+
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__()
+        self.retry_after_ms = math.ceil(wait_s * 1000)
 
 
 class WrongCredentials(Refused):

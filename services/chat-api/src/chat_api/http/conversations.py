@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from chat_api.commands import handlers
+from chat_api.commands.handlers import Room
 from chat_api.domain.commands import (
     AddParticipants,
     AdvanceRead,
@@ -53,7 +54,12 @@ _BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode
     response_model=ConversationOut,
     response_model_exclude_none=True,
     responses=problem_responses(
-        *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_USER, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
+        *AUTH_ERRORS,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.UNKNOWN_USER,
+        ErrorCode.LIMIT_REACHED,
+        ErrorCode.IDEMPOTENCY_CONFLICT,
+        *_BODY_ERRORS,
     ),
 )
 async def create(
@@ -77,8 +83,14 @@ async def create(
         context.uow,
         once(principal.user_id, key, request, await request.body()),
         201,
+        _room(context),
     )
     return await _one(conversation_id, principal, context)
+
+
+def _room(context: Context) -> Room:
+    settings = context.settings
+    return Room(settings.conversations_per_user_max, settings.participants_max)
 
 
 @router.get(
@@ -143,6 +155,7 @@ async def change(
         ErrorCode.FORBIDDEN,
         ErrorCode.NOT_FOUND,
         ErrorCode.UNKNOWN_USER,
+        ErrorCode.LIMIT_REACHED,
         ErrorCode.IDEMPOTENCY_CONFLICT,
         *_BODY_ERRORS,
     ),
@@ -158,7 +171,7 @@ async def add_participants(
     """Let users in; who is in already stays as he is."""
     command = AddParticipants(conversation_id, actor(principal), tuple(dict.fromkeys(body.user_ids)), now())
     await handlers.add_participants(
-        command, context.uow, once(principal.user_id, key, request, await request.body()), 200
+        command, context.uow, once(principal.user_id, key, request, await request.body()), 200, _room(context)
     )
     return await _one(conversation_id, principal, context)
 

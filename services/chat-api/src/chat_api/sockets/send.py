@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from chat_api.access import Doorkeeper
 from chat_api.commands.batcher import SendBatcher
 from chat_api.domain.commands import SendMessage
+from chat_api.limits.operations import Operation
 from chat_api.sockets.handler import Handler
 from contracts.codec import decode
 from contracts.commands import SendMessageCommand, SendMessageReply
@@ -17,11 +19,12 @@ from kit.logs import Stage, logger
 log = logger()
 
 
-def send_message(sends: SendBatcher) -> Handler:
+def send_message(sends: SendBatcher, door: Doorkeeper) -> Handler:
     """Send a message, and tell its id and place."""
 
     async def handle(data: bytes) -> SendMessageReply:
         asked = decode(SendMessageCommand, data)
+        await door.admit(Operation.SEND, asked.sender_id, asked.sender_name, asked.sender_roles, asked.sender_issuer)
         trace = tracing.begin(asked.traceparent)
         body = asked.message
         draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})

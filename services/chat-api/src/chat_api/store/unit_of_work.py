@@ -25,7 +25,7 @@ from chat_api.domain.conversation import Conversation
 from chat_api.domain.errors import IdempotencyConflict
 from chat_api.domain.notices import Broadcast
 from chat_api.domain.user import Membership, User
-from chat_api.store import accounts, attachments, broadcasts, consults, event_store, projections, queries
+from chat_api.store import accounts, attachments, broadcasts, consults, counts, event_store, projections, queries
 from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
 from chat_api.store.event_store import NewEvent
@@ -88,6 +88,14 @@ class PostgresTransaction:
     async def user(self, user_id: str) -> User | None:
         """A registered user."""
         return await queries.user(self._connection, user_id)
+
+    async def conversations_of(self, user_id: str, up_to: int) -> int:
+        """In how many conversations the user takes part, counted up to a limit."""
+        return await counts.conversations_of(self._connection, user_id, up_to)
+
+    async def participants_of(self, conversation_id: str, up_to: int) -> int:
+        """How many take part in the conversation, counted up to a limit."""
+        return await counts.participants_of(self._connection, conversation_id, up_to)
 
     async def unknown_users(self, user_ids: Sequence[str]) -> list[str]:
         """Those that nobody registered."""
