@@ -16,6 +16,8 @@ INTEGRATION := tests/integration
 # make chaos: how many runs, and the seed of the first.
 RUNS ?= 20
 SEED ?= 1
+# make fuzz: how long to attack HTTP; ten thousand frames for each minute.
+MINUTES ?= 10
 # Tests of libs/stack that hold for embedded and for containerised servers alike.
 EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/test_either_backend.py
 # What is about the servers is also shown with those from containers; the rest is about our services, or damages the
@@ -23,7 +25,7 @@ EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/tes
 IN_CONTAINERS := $(patsubst %,$(INTEGRATION)/test_%.py,main_path lessons bad_input faults scaled_out others_fail_here)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-unit test-integration test-containers chaos bench lint format lock up down clean
+.PHONY: help setup dev demo test test-unit test-integration test-containers chaos fuzz bench lint format lock up down clean
 
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +64,9 @@ test-containers: $(READY) ## Run those that are about the servers with NATS and 
 
 chaos: $(READY) ## Play RUNS seeded runs from SEED on while faults fire; exit 0 only if nothing is lost or wrong
 	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(ARGS)
+
+fuzz: $(READY) ## Attack sockets and HTTP for MINUTES with whatever may come; exit 0 only if every answer is documented
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 bench: $(READY) ## Measure, and add a line to bench/results.ndjson
 	@$(BIN)/python -m bench.latency $(ARGS)
