@@ -17,10 +17,10 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import ValidationError
 
 from kit import issuers
-from kit.issuers import Issuers, KeyUnknown, Verifier, read_keys
+from kit.issuers import Issuers, Verifier, read_keys
 from kit.settings import IssuerSettings, ServiceSettings
 from kit.testing import AUDIENCE, IssuerForTests
-from kit.tokens import LEEWAY_S, Role, TokenError, TokenExpired, issue
+from kit.tokens import LEEWAY_S, KeyUnknown, Role, TokenError, TokenExpired, issue
 
 SECRET = "a-secret-of-sixty-four-bytes,-long-enough-for-every-HMAC-of-JWTs"
 

@@ -27,7 +27,7 @@ from prometheus_client import Counter, Gauge
 
 from kit.logs import Stage, logger
 from kit.settings import IssuerSettings
-from kit.tokens import LEEWAY_S, Principal, Role, TokenError, TokenExpired, principal_of, verify
+from kit.tokens import LEEWAY_S, KeyUnknown, Principal, Role, TokenError, TokenExpired, principal_of, verify
 
 log = logger()
 
@@ -70,10 +70,6 @@ class Metric(StrEnum):
 
 fetches = Counter(Metric.FETCHES, "Fetches of other issuers' key sets, by outcome", ["outcome"])
 keys_age = Gauge(Metric.KEYS_AGE, "Seconds since an issuer's keys were last fetched", ["issuer"])
-
-
-class KeyUnknown(TokenError):
-    """The key that signed this token is being fetched: come again in a moment."""
 
 
 @dataclass(frozen=True, slots=True)

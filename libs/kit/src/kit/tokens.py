@@ -39,6 +39,10 @@ class TokenExpired(TokenError):
     """The token was good once: get a new one."""
 
 
+class KeyUnknown(TokenError):
+    """The key that signed this token is being fetched: come again in a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who a verified token speaks for; `expires_at` in seconds since 1970."""

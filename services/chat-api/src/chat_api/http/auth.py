@@ -13,8 +13,7 @@ from chat_api.domain.commands import Actor
 from chat_api.http.errors import ApiError, problem_response
 from contracts.codes import ErrorCode
 from kit import tokens
-from kit.issuers import KeyUnknown
-from kit.tokens import Principal, Role
+from kit.tokens import KeyUnknown, Principal, Role
 
 
 class BearerTokens:
