@@ -53,8 +53,8 @@ WHERE conversation_id = :id
 
 _ONE = text(f"SELECT {_COLUMNS} FROM consults c {_NAMES} WHERE c.conversation_id = :id")  # noqa: S608
 
-# Who waits longest comes first; of the others the newest. The state is no parameter: the index of those who wait is
-# there for that one word.
+# Who waits longest comes first; of the others the newest. States are no parameters here: which index serves, follows
+# from the word.
 _QUEUE = text(f"""
 SELECT {_COLUMNS} FROM consults c {_NAMES}
 WHERE c.state = 'waiting'
@@ -62,12 +62,15 @@ WHERE c.state = 'waiting'
 ORDER BY c.opened_at, c.conversation_id LIMIT :limit
 """)  # noqa: S608
 
-_OF_ALL = text(f"""
+_OF_ALL = {
+    state: text(f"""
 SELECT {_COLUMNS} FROM consults c {_NAMES}
-WHERE c.state = :state
+WHERE c.state = '{state}'
   AND (CAST(:at AS timestamptz) IS NULL OR (c.opened_at, c.conversation_id) < (:at, CAST(:id AS uuid)))
 ORDER BY c.opened_at DESC, c.conversation_id DESC LIMIT :limit
 """)  # noqa: S608
+    for state in (State.ACTIVE, State.CLOSED)
+}
 
 _OF_ONE = text(f"""
 SELECT {_COLUMNS} FROM consults c {_NAMES}
@@ -121,7 +124,7 @@ async def page(
     if state is State.WAITING:
         rows = (await connection.execute(_QUEUE, values)).all()
     elif assignee_id is None:
-        rows = (await connection.execute(_OF_ALL, values | {"state": state.value})).all()
+        rows = (await connection.execute(_OF_ALL[state], values)).all()
     else:
         values |= {"state": state.value, "assignee_id": assignee_id}
         rows = (await connection.execute(_OF_ONE, values)).all()

@@ -169,7 +169,13 @@ consults = Table(
     _instant("closed_at", nullable=True),
     Column("notes_conversation_id", Uuid),
     Index("consults_waiting_idx", "opened_at", "conversation_id", postgresql_where=text("state = 'waiting'")),
-    Index("consults_state_idx", "state", "opened_at", "conversation_id"),
+    Index(
+        "consults_state_idx",
+        "state",
+        "opened_at",
+        "conversation_id",
+        postgresql_where=text("state <> 'waiting'"),
+    ),
     Index("consults_assignee_idx", "assignee_id", "state", "opened_at", "conversation_id"),
 )
 

@@ -24,5 +24,7 @@ def upgrade() -> None:
         )
     """)
     op.execute("CREATE INDEX consults_waiting_idx ON consults (opened_at, conversation_id) WHERE state = 'waiting'")
-    op.execute("CREATE INDEX consults_state_idx ON consults (state, opened_at, conversation_id)")
+    op.execute(
+        "CREATE INDEX consults_state_idx ON consults (state, opened_at, conversation_id) WHERE state <> 'waiting'"
+    )
     op.execute("CREATE INDEX consults_assignee_idx ON consults (assignee_id, state, opened_at, conversation_id)")
