@@ -87,7 +87,7 @@ def test_message_for_nobody_is_counted() -> None:
     assert (bench.figures.homeless, bench.published) == (1, [])
 
 
-@pytest.mark.parametrize("header", [None, "", "d", "d x s", "d 1", "x 1 s", "l "])
+@pytest.mark.parametrize("header", [None, "", "d", "d x s", "d 1", "x 1", "x y s", "q 1 s", "l "])
 def test_message_without_a_valid_header_is_not_written(header: str | None) -> None:
     """It could be written twice."""
     bench = Bench()

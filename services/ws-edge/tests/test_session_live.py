@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.codes import CloseCode, ErrorCode
 from contracts.ids import new_id
-from ws_edge.session.live import CloseSocket, ForwardCommand, FrameBudget, SendFrame, on_binary, on_text
+from ws_edge.session.live import CloseSocket, ForwardSend, FrameBudget, SendFrame, on_binary, on_text
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_valid_message_is_forwarded() -> None:
     """The draft goes to chat-api as a type, not as a dict."""
     data = {"conversation_id": new_id(), "client_msg_id": "1", "content": "你好"}
     (effect,) = on_text(json.dumps({"action": "send_message", "ref": 7, "data": data}).encode())
-    assert isinstance(effect, ForwardCommand)
+    assert isinstance(effect, ForwardSend)
     assert (effect.message.content, effect.ref) == ("你好", 7)
 
 

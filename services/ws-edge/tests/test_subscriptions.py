@@ -11,6 +11,7 @@ import pytest
 from ws_edge.bus import Disconnected, Interest, OnMessage
 from ws_edge.registry import Registry
 from ws_edge.subscriptions import Subscriptions
+from ws_edge.testing.messages import FakeMessage
 from ws_edge.testing.servers import until
 
 
@@ -76,7 +77,7 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     broker, registry, got = SlowBroker(), Online(), list[tuple[str, bytes]]()
     subscriptions = Subscriptions(
-        broker, registry, lambda user_id, payload, _header, _reply: got.append((user_id, payload)), edge_id="edge-1"
+        broker, registry, lambda user_id, message: got.append((user_id, message.data)), edge_id="edge-1"
     )
     task = asyncio.create_task(subscriptions.run())
     yield Bench(broker, registry, subscriptions, got)
@@ -92,7 +93,7 @@ async def test_all_who_come_in_one_moment_share_one_round_trip(bench: Bench) -> 
     bench.broker.gate.set()
     await until(lambda: len(bench.confirmed) == 1000, "confirmations")
     assert bench.broker.flushes == 1
-    bench.broker.handlers["natter.user.u7"](b"x", None, "")
+    bench.broker.handlers["natter.user.u7"](FakeMessage("natter.user.u7", b"x"))
     assert bench.got == [("u7", b"x")]
 
 

@@ -224,6 +224,8 @@ class ClientFrame(Contract):
     action: str = Field(max_length=64)
     data: dict[str, Any] = Field(default_factory=dict)
     ref: str | int | None = None
+    traceparent: str | None = None
+    """W3C trace context of the client's own work, if it traces; what is no valid one counts as none."""
 
 
 ACTION_OF_EVENT: dict[str, ServerAction] = {

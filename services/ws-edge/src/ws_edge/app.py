@@ -7,27 +7,37 @@ import resource
 import time
 from functools import partial
 
+from contracts import subjects
 from contracts.codec import encode
 from contracts.codes import ErrorCode
 from contracts.frames import ServerAction, frame_bytes
 from contracts.problems import PROBLEM_JSON, problem, problem_headers
-from kit import tokens
 from kit.health import Health
+from kit.issuers import Issuers, Verifier
 from kit.logs import Stage, logger
 from ws_edge import bus as nats_bus
+from ws_edge.attendance import Attendance, edge_figures
 from ws_edge.bus import Bus
 from ws_edge.canary import Canary
 from ws_edge.commands import Commands
 from ws_edge.connection import TurnEnd
 from ws_edge.delivery import Delivery
 from ws_edge.drain import drain, tell_to_reconnect
+from ws_edge.expulsion import Expulsion
+from ws_edge.following import Following
+from ws_edge.kv import Buckets
 from ws_edge.metrics import CONTENT_TYPE, Exposition, Figures
 from ws_edge.peer import Sockets, TurnedAway
+from ws_edge.presence import PresenceWriter
 from ws_edge.registry import Registry
+from ws_edge.requests import Requests
+from ws_edge.revocations import RevocationWatch
 from ws_edge.rfc6455 import Opcode, encode_frame
+from ws_edge.roles import Roles
 from ws_edge.session import handshake
 from ws_edge.session.handshake import Admitted, BadUpgrade, Request
 from ws_edge.settings import EdgeSettings
+from ws_edge.stats_feed import StatsFeed
 from ws_edge.subscriptions import Subscriptions
 from ws_edge.transport import HttpAnswer, HttpRequest, TransportLimits, Upgrade, listen
 
@@ -44,9 +54,10 @@ class Edge:
 
     def __init__(self, settings: EdgeSettings) -> None:
         self.settings = settings
-        self.health = Health("nats", "canary")
+        self.health = Health("nats", "canary", "revocations")
         self.figures = Figures()
         self.registry = Registry()
+        self.expulsion = Expulsion(self.registry)
         self.port = 0
         """Where it listens, once `listening` is set."""
         self.listening = asyncio.Event()
@@ -54,7 +65,8 @@ class Edge:
         self._bus: Bus | None = None  # until NATS is there
         self._sockets: Sockets | None = None  # likewise
         self._now = time.monotonic
-        self._verify = partial(tokens.verify, settings.jwt_secret.get_secret_value())
+        self._verifier = Verifier(settings.jwt_secret.get_secret_value(), Issuers(settings.issuers))
+        self._verify = self._verifier.verify
         self._canary = Canary(
             edge_id=settings.edge_id,
             interval_s=settings.canary_interval_s,
@@ -133,6 +145,10 @@ class Edge:
                 parts.create_task(bus.run(), name="outbox")
                 parts.create_task(sockets.subscriptions.run(), name="subscriptions")
                 parts.create_task(sockets.heartbeat.run(), name="heartbeat")
+                parts.create_task(self._verifier.issuers.run(), name="issuers")
+                parts.create_task(sockets.delivery.expiry.run(), name="expiry")
+                sockets.attendance.start(parts)
+                await bus.subscribe(subjects.DISCONNECT, "", self.expulsion.on_disconnect)
                 parts.create_task(self._canary.run(bus, partial(self._renew, bus)), name="canary")
         finally:
             await bus.close()
@@ -147,7 +163,7 @@ class Edge:
             publish=bus.post,
             debug=settings.log_level == "DEBUG",
         )
-        subscriptions = Subscriptions(bus, self.registry, delivery.deliver, edge_id=settings.edge_id)
+        subscriptions = Subscriptions(bus, self.registry, delivery.on_message, edge_id=settings.edge_id)
         commands = Commands(
             bus.request,
             tasks,
@@ -157,7 +173,38 @@ class Edge:
         )
         turn = TurnEnd(asyncio.get_running_loop().call_soon)
         return Sockets(
-            settings, figures, self.registry, subscriptions, delivery, commands, turn, self._now, self._verify
+            settings,
+            figures,
+            self.registry,
+            subscriptions,
+            delivery,
+            commands,
+            turn,
+            self._now,
+            self._verify,
+            self.expulsion,
+            self._attend(bus, delivery, commands),
+        )
+
+    def _attend(self, bus: Bus, delivery: Delivery, commands: Commands) -> Attendance:
+        settings, buckets = self.settings, Buckets(bus)
+        roles = Roles(bus, delivery, edge_id=settings.edge_id)
+        following = Following(
+            bus, buckets, timeout_s=settings.command_timeout_s, users_max=settings.presence_followed_max
+        )
+        return Attendance(
+            presence=PresenceWriter(
+                buckets,
+                self.registry,
+                edge_id=settings.edge_id,
+                figures=lambda: edge_figures(self.registry, self.figures, roles.counts),
+                now=self._now,
+            ),
+            roles=roles,
+            following=following,
+            stats=StatsFeed(commands.ask, every_s=settings.stats_interval_s),
+            requests=Requests(commands, following, now=self._now, post=bus.post, debug=settings.log_level == "DEBUG"),
+            revocations=RevocationWatch(buckets, self.expulsion.on_entry, self._revocations_read),
         )
 
     async def _drain(self) -> None:
@@ -170,6 +217,8 @@ class Edge:
         # Polled: two counters on the hot path need no event that only a stopping process would wait for.
         while (sockets.open_sockets or sockets.commands.under_way) and self._now() < until_s:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
+        if self._bus is not None and self._bus.connected:
+            await sockets.attendance.presence.farewell()
 
     # --- NATS comes and goes ---
 
@@ -177,7 +226,18 @@ class Edge:
         self.figures.nats_interruptions += 1
         self._canary.expect_anew()
         self.health.ok("nats")
+        self._catch_up()
         self._resync(reason)
+
+    def _catch_up(self) -> None:
+        if self._sockets is not None:
+            self._sockets.attendance.interrupted()
+
+    def _revocations_read(self) -> None:
+        self.expulsion.forget_old()
+        was_ready = self.health.ready
+        self.health.ok("revocations")
+        self._say_if_ready(was_ready)
 
     def _resync(self, reason: str) -> None:
         log.warning("messages may have been missed: clients sync", stage=Stage.LISTENER, reason=reason)
@@ -203,7 +263,11 @@ class Edge:
         if after_deafness:
             # Every subscription stands again (`Bus.renew`), so a client that syncs from now on misses nothing.
             self.figures.nats_interruptions += 1
+            self._catch_up()
             self._resync("deaf")
+        self._say_if_ready(was_ready)
+
+    def _say_if_ready(self, was_ready: bool) -> None:
         if self.health.ready and not was_ready:
             log.info("ready", stage=Stage.LIFECYCLE, edge_id=self.settings.edge_id, port=self.port)
 
@@ -235,8 +299,12 @@ class Edge:
                 return refusal(ErrorCode.NOT_FOUND, "there is nothing here")
 
     def _upgrade(self, request: Request) -> HttpAnswer | Upgrade:
-        decision = handshake.decide(request, origins=self.settings.origins, verify=self._verify)
+        decision = handshake.decide(
+            request, origins=self.settings.origins, verify=self._verify, refuses=self.expulsion.refuses
+        )
         if isinstance(decision, BadUpgrade):
+            if decision.status == 503:
+                return refusal(ErrorCode.UNAVAILABLE, decision.reason)
             if decision.status == 426:
                 how = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
                 return refusal(ErrorCode.VALIDATION_FAILED, decision.reason, status=426, headers=how)

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, cast
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.js import JetStreamContext
 
-from contracts.delivery import DELIVERY_HEADER
 from kit import bus
 from kit.logs import Stage, logger
 from kit.settings import ServiceSettings
@@ -28,8 +28,33 @@ log = logger()
 
 FLUSH_TIMEOUT_S = 2
 
-OnMessage = Callable[[bytes, str | None, str], None]
-"""Called with payload, delivery header (if any) and reply subject (may be empty)."""
+_STATUS_HEADER = "Status"
+_END_OF_BATCH = ("204", "404")
+"""Nothing more, or nothing at all."""
+_NO_RESPONDERS = "503"
+
+
+class Incoming(Protocol):
+    """A message of NATS, as its client hands it over: nothing is copied on the way."""
+
+    @property
+    def subject(self) -> str:
+        """What it was published to."""
+
+    @property
+    def data(self) -> bytes:
+        """Its payload."""
+
+    @property
+    def reply(self) -> str:
+        """Where an answer is expected; may be empty."""
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """Its headers, if it has any."""
+
+
+OnMessage = Callable[[Incoming], None]
 
 
 class BusError(Exception):
@@ -80,9 +105,8 @@ class _Sink:
         return False
 
     def set_result(self, message: Msg) -> None:
-        headers = message.headers
         try:
-            self._on_message(message.data, headers.get(DELIVERY_HEADER) if headers else None, message.reply)
+            self._on_message(message)
         except Exception:
             # An exception here would end nats-py's reader, and with it every user of this edge.
             log.exception("a message was not handled", stage=Stage.RECEIVED, subject=message.subject)
@@ -101,7 +125,7 @@ class Bus:
         self._standing: dict[_Standing, None] = {}  # in the order of subscribing
         self._echo_subject = echo_subject
         self._echo_number = 0
-        self._echo_heard: asyncio.Future[None] | None = None
+        self._echoes: dict[int, asyncio.Future[None]] = {}
         self._outbox: deque[tuple[str, bytes]] = deque()
         self._outbox_max = outbox_max
         self._wake = asyncio.Event()
@@ -175,34 +199,81 @@ class Bus:
         if not self.connected:
             raise Disconnected
         self._echo_number += 1
-        self._echo_heard = asyncio.get_running_loop().create_future()
+        number = self._echo_number
+        heard = self._echoes[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._client.publish(self._echo_subject, b"%d" % self._echo_number)
+            await self._client.publish(self._echo_subject, b"%d" % number)
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                await self._echo_heard
+                await heard
         except (nats.errors.Error, OSError, TimeoutError) as failed:
             raise NoAnswer from failed
         finally:
-            self._echo_heard = None
+            del self._echoes[number]
 
     def on_echo(self, payload: bytes) -> None:
         """A message of the echo subject came back."""
-        heard = self._echo_heard
-        if heard is not None and not heard.done() and payload == b"%d" % self._echo_number:
+        heard = self._echoes.get(int(payload)) if payload.isdigit() else None
+        if heard is not None and not heard.done():
             heard.set_result(None)
 
-    async def request(self, subject: str, payload: bytes, timeout_s: float) -> bytes:
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """JetStream over the connection of this moment; after `renew` there is another one."""
+        return self._client.jetstream()
+
+    async def request(
+        self, subject: str, payload: bytes, timeout_s: float, headers: dict[str, str] | None = None
+    ) -> bytes:
         """One request, one answer; raises `BusError`."""
         if not self.connected:
             raise Disconnected
         try:
-            return bytes((await self._client.request(subject, payload, timeout=timeout_s)).data)
+            answer = await self._client.request(subject, payload, timeout=timeout_s, headers=headers)
+            return bytes(answer.data)
         except nats.errors.NoRespondersError:
             raise NobodyListens from None
         except nats.errors.TimeoutError:
             raise NoAnswer from None
         except nats.errors.Error as failed:
             raise Disconnected from failed
+
+    async def request_many(self, subject: str, payload: bytes, timeout_s: float) -> list[Incoming]:
+        """One request, and the answers up to the one that says that no more come; raises `BusError`."""
+        if not self.connected:
+            raise Disconnected
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._ask_many(subject, payload)
+        except TimeoutError:  # nats-py's own is one, too
+            raise NoAnswer from None
+        except nats.errors.Error as failed:
+            raise Disconnected from failed
+
+    async def _ask_many(self, subject: str, payload: bytes) -> list[Incoming]:
+        found: list[Incoming] = []
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def on_answer(message: Incoming) -> None:
+            status = (message.headers or {}).get(_STATUS_HEADER)
+            if status is None:
+                found.append(message)
+            elif not ended.done():
+                ended.set_result(status)
+
+        client = self._client
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, future=cast("asyncio.Future[Any]", _Sink(on_answer)))
+        try:
+            await client.publish(subject, payload, reply=inbox)
+            status = await ended
+        finally:
+            if not client.is_closed:
+                await subscription.unsubscribe()
+        if status == _NO_RESPONDERS:
+            raise NobodyListens
+        if status not in _END_OF_BATCH:
+            raise NoAnswer(f"refused with status {status}")
+        return found
 
     def post(self, subject: str, payload: bytes) -> bool:
         """Publish without waiting, soon; False if too much waits already."""

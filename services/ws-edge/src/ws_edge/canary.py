@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contracts import subjects
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
-from ws_edge.bus import Bus
+from ws_edge.bus import Bus, Incoming
 
 log = logger()
 
@@ -101,9 +101,9 @@ class Canary:
     async def run(self, bus: Bus, renew: Callable[[], Awaitable[None]]) -> None:
         """Sing and listen; runs until cancelled. `renew` returns with a new connection, after as long as it takes."""
 
-        def on_message(payload: bytes, _header: str | None, _reply: str) -> None:
+        def on_message(message: Incoming) -> None:
             self.hear()
-            bus.on_echo(payload)
+            bus.on_echo(message.data)
 
         await bus.subscribe(self.subject, "", on_message)
         self.expect_anew()

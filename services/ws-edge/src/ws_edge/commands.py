@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from contracts import subjects
-from contracts.codec import decode, encode
+from contracts.codec import decode
 from contracts.codes import ErrorCode
-from contracts.commands import SEND_MESSAGE, SendMessageCommand, SendMessageReply
+from contracts.commands import Asker, CommandReply
 from contracts.errors import Undecodable
 from contracts.frames import ServerAction, frame_bytes
 from kit.logs import Stage, logger
@@ -18,7 +19,7 @@ from ws_edge.bus import BusError, NoAnswer
 from ws_edge.connection import Connection
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame
-from ws_edge.session.live import ForwardCommand, SendFrame, error
+from ws_edge.session.live import Ref, SendFrame, error
 
 log = logger()
 
@@ -27,6 +28,24 @@ RETRY_AFTER_MS = 1_000
 
 Request = Callable[[str, bytes, float], Awaitable[bytes]]
 """Subject, payload and timeout in seconds → the answer; raises `BusError`."""
+
+Ask = Callable[[str, bytes], Awaitable[CommandReply]]
+"""Command's name and payload → chat-api's reply; raises `BusError` or `Undecodable`."""
+
+
+class Job(Protocol):
+    """One command of one socket."""
+
+    @property
+    def ref(self) -> Ref:
+        """Comes back in the answer."""
+
+    @property
+    def when_late(self) -> str:
+        """What a client is told if there was no answer in time."""
+
+    async def run(self, ask: Ask) -> CommandReply:
+        """Do it; the reply goes to the client. Raises what `ask` raises."""
 
 
 class Commands:
@@ -47,7 +66,7 @@ class Commands:
         self._figures = figures
         self._waiting_max = waiting_max
         self._timeout_s = timeout_s
-        self._waiting: dict[str, deque[SendMessageTask]] = {}
+        self._waiting: dict[str, deque[Job]] = {}
 
     @property
     def under_way(self) -> int:
@@ -58,52 +77,52 @@ class Commands:
         """Whether this socket has a command that is not answered."""
         return connection.id in self._waiting
 
-    def take(self, connection: Connection, principal: Principal, command: ForwardCommand) -> SendFrame | None:
-        """Do `command` after those that this socket sent before; returns the refusal if too many wait."""
+    def take(self, connection: Connection, job: Job) -> SendFrame | None:
+        """Do `job` after those that this socket sent before; returns the refusal if too many wait."""
         waiting = self._waiting.get(connection.id)
         if waiting is not None and len(waiting) >= self._waiting_max:
             self._figures.commands["refused"] += 1
             return error(
                 ErrorCode.RATE_LIMITED,
-                "too many messages wait for their answer",
-                ref=command.ref,
+                "too many commands wait for their answer",
+                ref=job.ref,
                 retry_after_ms=RETRY_AFTER_MS,
             )
-        task = SendMessageTask(connection, principal, command)
         if waiting is not None:
-            waiting.append(task)
+            waiting.append(job)
         else:
-            self._waiting[connection.id] = deque((task,))
+            self._waiting[connection.id] = deque((job,))
             self._tasks.create_task(self._work_off(connection))
         return None
+
+    async def ask(self, name: str, payload: bytes) -> CommandReply:
+        """One command, one reply; raises `BusError` or `Undecodable`."""
+        return decode(CommandReply, await self._request(subjects.command(name), payload, self._timeout_s))
 
     async def _work_off(self, connection: Connection) -> None:
         waiting = self._waiting[connection.id]
         try:
             # The one under way stays in the queue until it is answered, so the limit counts it too.
             while waiting and not connection.closed:
-                await self._do(waiting[0])
+                await self._do(connection, waiting[0])
                 waiting.popleft()
         finally:
             # What a closed socket had not sent yet is not sent any more: its client asks again with the same
             # client_msg_id, and could not learn the outcome here.
             del self._waiting[connection.id]
 
-    async def _do(self, task: SendMessageTask) -> None:
-        ref = task.command.ref
-        subject = subjects.command(SEND_MESSAGE)
+    async def _do(self, connection: Connection, job: Job) -> None:
+        ref = job.ref
         try:
-            reply = decode(SendMessageReply, await self._request(subject, task.payload(), self._timeout_s))
+            reply = await job.run(self.ask)
         except NoAnswer:
             outcome = "timeout"
-            answer = error(
-                ErrorCode.TIMEOUT, "no answer in time: send it again with the same client_msg_id", ref=ref
-            ).payload
+            answer = error(ErrorCode.TIMEOUT, job.when_late, ref=ref).payload
         except BusError as failed:
             outcome = "unavailable"
             log.info("nobody takes commands", stage=Stage.LISTENER, error=type(failed).__name__)
             answer = error(
-                ErrorCode.UNAVAILABLE, "cannot send now: try again", ref=ref, retry_after_ms=RETRY_AFTER_MS
+                ErrorCode.UNAVAILABLE, "not possible now: try again", ref=ref, retry_after_ms=RETRY_AFTER_MS
             ).payload
         except Undecodable as broken:
             outcome = "internal"
@@ -112,34 +131,24 @@ class Commands:
         else:
             outcome, answer = _answer(reply, ref)
         self._figures.commands[outcome] += 1
-        task.connection.send(encode_frame(Opcode.TEXT, answer))
+        connection.send(encode_frame(Opcode.TEXT, answer))
 
 
-def _answer(reply: SendMessageReply, ref: str | int | None) -> tuple[str, bytes]:
+def asker(connection: Connection, principal: Principal) -> Asker:
+    """Who asks over this socket, as chat-api is told."""
+    return Asker(
+        user_id=principal.user_id,
+        name=principal.name,
+        roles=tuple(sorted(principal.roles)),
+        issuer=principal.issuer,
+        connection_id=connection.id,
+    )
+
+
+def _answer(reply: CommandReply, ref: Ref) -> tuple[str, bytes]:
     if reply.ack is not None:
-        return "ack", frame_bytes(ServerAction.ACK, reply.ack.model_dump(mode="json"), ref=ref)
+        return "ack", frame_bytes(ServerAction.ACK, reply.ack, ref=ref)
     if reply.error is not None:
         data = reply.error.model_dump(mode="json", exclude_none=True)
         return reply.error.code.value, frame_bytes(ServerAction.ERROR, data, ref=ref)
     return "internal", error(ErrorCode.INTERNAL, "the answer was empty", ref=ref).payload
-
-
-class SendMessageTask:
-    """One `send_message` and who asks for it."""
-
-    __slots__ = ("command", "connection", "principal")
-
-    def __init__(self, connection: Connection, principal: Principal, command: ForwardCommand) -> None:
-        self.connection, self.principal, self.command = connection, principal, command
-
-    def payload(self) -> bytes:
-        """The command as chat-api gets it."""
-        return encode(
-            SendMessageCommand(
-                sender_id=self.principal.user_id,
-                sender_name=self.principal.name,
-                sender_roles=tuple(sorted(self.principal.roles)),
-                connection_id=self.connection.id,
-                message=self.command.message,
-            )
-        )

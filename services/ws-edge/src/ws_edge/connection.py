@@ -15,7 +15,9 @@ from typing import Protocol
 
 from contracts.codes import CloseCode
 from contracts.devices import DeviceType
+from contracts.frames import ConnectionType
 from kit.logs import Stage, logger
+from kit.tokens import Principal
 from ws_edge.metrics import Figures
 from ws_edge.rfc6455 import Opcode, encode_frame
 from ws_edge.seen import Seen
@@ -130,11 +132,13 @@ class Connection:
         "_wire",
         "closed",
         "connected_at_s",
+        "connection_type",
         "device_id",
         "device_type",
         "expires_at_s",
         "heard_at_s",
         "id",
+        "principal",
         "receipt",
         "ring_slot",
         "user_id",
@@ -150,9 +154,10 @@ class Connection:
         device_type: DeviceType,
         device_id: str | None = None,
         expires_at_s: float = float("inf"),
-        confirms: bool = True,
+        connection_type: ConnectionType = ConnectionType.CHAT,
+        principal: Principal | None = None,
     ) -> None:
-        """`confirms`: whether its pongs are receipts. An admin page shows figures; it is no device to talk on."""
+        """Only a chat connection's pongs are receipts: an admin page shows figures; it is no device to talk on."""
         self._around = around
         self._wire = wire
         self.id = connection_id
@@ -160,7 +165,9 @@ class Connection:
         self.device_type = device_type
         self.device_id = device_id
         self.expires_at_s = expires_at_s  # monotonic
-        self._confirms = confirms
+        self.connection_type = connection_type
+        self.principal = principal  # the token's, and the next one's after a refresh
+        self._confirms = connection_type is ConnectionType.CHAT
         self.connected_at_s = self.heard_at_s = around.now()
         self.closed = False
         self.receipt: bytes | None = None  # encoded once, by delivery

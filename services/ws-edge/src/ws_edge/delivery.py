@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from contracts.codec import encode
-from contracts.delivery import Durable, Live, Receipt, parse_delivery_header
+from contracts.delivery import (
+    DELIVERY_HEADER,
+    DEVICES_HEADER,
+    TRACE_HEADER,
+    Durable,
+    Live,
+    Receipt,
+    parse_delivery_header,
+)
 from contracts.errors import Undecodable
+from contracts.frames import expired_frame
+from kit import tracing
 from kit.logs import Stage, logger
+from ws_edge.bus import Incoming
 from ws_edge.connection import Awaiting, Connection
+from ws_edge.expiry import Expiry
 from ws_edge.metrics import Figures
 from ws_edge.registry import Registry
 from ws_edge.rfc6455 import Opcode, encode_frame
@@ -36,38 +48,86 @@ class Delivery:
         self._now = now
         self._publish = publish
         self._debug = debug  # asked once: a log call that prints nothing would still cost its arguments
+        self.expiry = Expiry(now, self._take_back)
 
-    def deliver(self, user_id: str, payload: bytes, header: str | None, reply: str) -> None:
-        """One message of `natter.user.<user_id>`: the frame in `payload`, how to treat it in `header`."""
-        figures = self._figures
-        figures.deliveries += 1
-        connections = self._registry.of(user_id)
-        if self._debug:
-            log.debug("frame for a user", stage=Stage.RECEIVED, user_id=user_id, delivery=header)
-            log.debug("sockets of the user", stage=Stage.LOCAL_CHECK, user_id=user_id, connections=len(connections))
-        if not connections:
-            # The last socket left while this was on its way: no receipt, so the sender turns it into a push.
-            figures.homeless += 1
+    def on_message(self, user_id: str, message: Incoming) -> None:
+        """One message of `natter.user.<user_id>`."""
+        headers = message.headers
+        if headers is None:
+            self.deliver(user_id, message.data, None, message.reply)
             return
+        devices = headers.get(DEVICES_HEADER)
+        trace = headers.get(TRACE_HEADER) if self._debug else None
+        self.deliver(user_id, message.data, headers.get(DELIVERY_HEADER), message.reply, devices, trace)
+
+    def deliver(
+        self,
+        user_id: str,
+        payload: bytes,
+        header: str | None,
+        reply: str,
+        devices: str | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """The frame in `payload` to the user's sockets, as `header` says; `devices`: only to these kinds, by comma."""
+        self._figures.deliveries += 1
+        connections = self._registry.of(user_id)
+        if devices is not None:
+            kinds = frozenset(kind.strip() for kind in devices.split(","))
+            connections = tuple(one for one in connections if one.device_type in kinds)
+        told: dict[str, str] = {}
+        if self._debug:
+            trace_id = tracing.trace_id(traceparent)
+            told = {"user_id": user_id} if trace_id is None else {"user_id": user_id, "trace_id": trace_id}
+            log.debug("frame for a user", stage=Stage.RECEIVED, delivery=header, **told)
+            log.debug("sockets of the user", stage=Stage.LOCAL_CHECK, connections=len(connections), **told)
+        if not connections:
+            # The last socket left while this was on its way, or none is of the right kind: no receipt, so the sender
+            # turns it into a push.
+            self._figures.homeless += 1
+            return
+        delivery = self.deliver_to(connections, payload, header, reply=reply, about=user_id)
+        if isinstance(delivery, Live):
+            self._expect(user_id, delivery)
+        if self._debug:
+            ids = [connection.id for connection in connections]
+            log.debug("written to sockets", stage=Stage.LOCAL_PUSH, connections=ids, **told)
+
+    def deliver_to(
+        self, connections: Sequence[Connection], payload: bytes, header: str | None, *, reply: str = "", about: str
+    ) -> Durable | Live | None:
+        """The frame to these sockets; returns how it was treated, None if the header makes no sense."""
         try:
             delivery = parse_delivery_header(header or "")
         except Undecodable as invalid:
-            figures.malformed += 1
-            log.warning("not delivered", stage=Stage.RECEIVED, user_id=user_id, reason=str(invalid))
-            return
+            self._figures.malformed += 1
+            log.warning("not delivered", stage=Stage.RECEIVED, about=about, reason=str(invalid))
+            return None
         frame = encode_frame(Opcode.TEXT, payload)
         match delivery:
             case Durable(stream, seq):
                 awaiting = Awaiting(reply, self._now()) if reply else None
                 for connection in connections:
                     if not connection.send_durable(stream, seq, frame, awaiting):
-                        figures.duplicates += 1
+                        self._figures.duplicates += 1
             case Live(key):
                 for connection in connections:
                     connection.send_live(key, frame)
-        if self._debug:
-            ids = [connection.id for connection in connections]
-            log.debug("written to sockets", stage=Stage.LOCAL_PUSH, user_id=user_id, connections=ids)
+        return delivery
+
+    def _expect(self, user_id: str, live: Live) -> None:
+        if live.expires_in_ms is None:
+            self.expiry.forget(user_id, live.key)
+        elif expired_frame(live.key) is not None:
+            self.expiry.renew(user_id, live.key, live.expires_in_ms / 1000)
+
+    def _take_back(self, user_id: str, key: str) -> None:
+        payload = expired_frame(key)
+        if payload is None:
+            return
+        frame = encode_frame(Opcode.TEXT, payload)
+        for connection in self._registry.of(user_id):
+            connection.send_live(key, frame)
 
     def settle(self, connection: Connection, proved: list[Awaiting]) -> None:
         """A pong came back: answer each sender, unless this kind of device is already known to have it."""

@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from contracts.codes import CloseCode
-from contracts.frames import Connected, ConnectionType, ServerAction, ServerLimits, frame_bytes
+from contracts.frames import Connected, ServerAction, ServerLimits, frame_bytes
 from contracts.ids import new_id
 from kit.logs import Stage, logger
 from kit.tokens import LEEWAY_S, Principal
+from ws_edge.attendance import Attendance
 from ws_edge.commands import Commands
 from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.delivery import Delivery
+from ws_edge.expulsion import Expulsion
 from ws_edge.heartbeat import Heartbeat
 from ws_edge.metrics import Figures
 from ws_edge.registry import Registry
@@ -25,7 +27,10 @@ from ws_edge.session.live import (
     FEATURES,
     CloseSocket,
     Effect,
-    ForwardCommand,
+    FollowPresence,
+    ForwardRead,
+    ForwardSend,
+    ForwardTyping,
     FrameBudget,
     RefreshWith,
     SendFrame,
@@ -55,15 +60,20 @@ class Sockets:
         turn: TurnEnd,
         now: Now,
         verify: Callable[[str], Principal],
+        expulsion: Expulsion,
+        attendance: Attendance,
     ) -> None:
         """`verify` turns a token into a principal or raises `kit.tokens.TokenError`."""
         self.settings = settings
         self.figures = figures
         self.registry = registry
         self.subscriptions = subscriptions
+        self.delivery = delivery
         self.commands = commands
         self.now = now
         self.verify = verify
+        self.expulsion = expulsion
+        self.attendance = attendance
         self.open_sockets = 0
         limits = limits_of(settings)
         self.heartbeat = Heartbeat(limits.heartbeat_interval_s, limits.connection_timeout_s, now)
@@ -78,6 +88,7 @@ class Sockets:
         self.heartbeat.remove(connection)
         if self.registry.remove(connection):
             self.subscriptions.left(connection.user_id)
+            self.attendance.left(connection)
         log.info(
             "socket left",
             stage=Stage.PRESENCE,
@@ -158,7 +169,8 @@ class Peer:
             connection_id=new_id(),
             user_id=principal.user_id,
             device_type=self._admitted.device_type,
-            confirms=self._admitted.connection_type is ConnectionType.CHAT,
+            connection_type=self._admitted.connection_type,
+            principal=principal,
             device_id=self._admitted.device_id,
             expires_at_s=expires_at_s(principal, sockets.now()),
         )
@@ -178,7 +190,10 @@ class Peer:
             connection_id=connection.id,
             device_type=connection.device_type.value,
         )
+        sockets.attendance.came(connection)
         sockets.subscriptions.joined(principal.user_id, self._confirmed)
+        # Revoked while the upgrade was under way, it would be overlooked.
+        sockets.expulsion.examine(connection)
 
     def _confirmed(self) -> None:
         settings, connection = self._sockets.settings, self._connection
@@ -189,8 +204,8 @@ class Peer:
             connection_timeout_ms=settings.connection_timeout_ms,
             max_reconnect_attempts=settings.max_reconnect_attempts,
             sync_interval_ms=settings.sync_interval_ms,
-            features=FEATURES,
-            limits=ServerLimits(frame_bytes_max=settings.frame_bytes_max),
+            features=FEATURES[connection.connection_type],
+            limits=ServerLimits(frame_bytes_max=settings.frame_bytes_max, frames_per_s=settings.frames_per_second),
             edge_id=settings.edge_id,
         )
         frame = frame_bytes(ServerAction.CONNECTED, connected.model_dump(mode="json"), frame_id=new_id())
@@ -219,21 +234,22 @@ class Peer:
                 connection.send(encode_frame(Opcode.TEXT, payload))
             case CloseSocket(code, reason):
                 connection.close(code, reason)
-            case ForwardCommand():
-                refusal = self._sockets.commands.take(connection, self._admitted.principal, effect)
-                if refusal is not None:
-                    self._carry_out(refusal)
+            case ForwardSend() | ForwardTyping() | ForwardRead() | FollowPresence():
+                answer = self._sockets.attendance.requests.take(connection, self._admitted.principal, effect)
+                if answer is not None:
+                    self._carry_out(answer)
             case RefreshWith():
                 self._refresh(effect)
 
     def _refresh(self, frame: RefreshWith) -> None:
         """A new token in the old one's place, without a gap in between; commands that wait keep the old one's roles."""
         sockets, connection = self._sockets, self._connection
-        decision = refresh.decide(self._admitted, frame, verify=sockets.verify)
+        decision = refresh.decide(self._admitted, frame, verify=sockets.verify, refuses=sockets.expulsion.refuses)
         if isinstance(decision, SendFrame):
             self._carry_out(decision)
             return
         self._admitted = replace(self._admitted, principal=decision.principal)
+        sockets.attendance.renewed(connection, decision.principal)
         connection.expires_at_s = expires_at_s(decision.principal, sockets.now())
         self._carry_out(decision.answer)
 

@@ -58,11 +58,11 @@ class EdgeSettings(ServiceSettings):
     handshake_timeout_s: float = Field(default=10.0, gt=0)
     """How long a client may take to send its HTTP request."""
 
-    frames_per_second: float = Field(default=50.0, gt=0)
+    frames_per_second: float = Field(default=20.0, gt=0)
     """Client frames allowed in the long run; above it `rate_limited`."""
-    frames_burst: int = Field(default=100, ge=1)
+    frames_burst: int = Field(default=40, ge=1)
     """Client frames allowed at once."""
-    frames_abuse: int = Field(default=200, ge=1)
+    frames_abuse: int = Field(default=100, ge=1)
     """Refused frames in a row (at the rate they come in above the allowed one) until close 4429."""
     commands_waiting_max: int = Field(default=64, ge=1)
     """Commands of one socket that may wait for their turn; above it `rate_limited`."""
@@ -71,8 +71,12 @@ class EdgeSettings(ServiceSettings):
 
     connections_max: int = Field(default=50_000, ge=1)
     """Sockets of this process; above it 503."""
-    connections_per_user_max: int = Field(default=50, ge=1)
+    connections_per_user_max: int = Field(default=20, ge=1)
     """Sockets of one user on this process; above it close 4429."""
+    presence_followed_max: int = Field(default=50_000, ge=200)
+    """Different users of this process's `presence_subscribe`s; above it `unavailable`."""
+    stats_interval_s: float = Field(default=2.0, gt=0)
+    """How often admins' sockets get live figures, while there is one."""
     receipts_waiting_max: int = Field(default=100_000, ge=1)
     """Receipts of this process that may wait to be published; above it they are dropped (they become pushes)."""
 

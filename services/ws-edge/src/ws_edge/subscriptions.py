@@ -1,26 +1,26 @@
-"""NATS interest follows the registry: one subscription per user who is online here, none for anybody else.
+"""NATS interest follows what is wanted here: one subscription per key (a user, a role), none for anything else.
 
-Sockets come and go faster than the server answers. So nothing here acts on an event; users whose sockets changed are
-noted, and one task compares registry and subscriptions and makes them equal, batch after batch. A last socket that
-leaves while a new one arrives is then no race: whatever the registry says when the task looks is right.
+Sockets come and go faster than the server answers. So nothing here acts on an event; keys that changed are noted, and
+one task compares what is wanted with what is subscribed and makes them equal, batch after batch. A last socket that
+leaves while a new one arrives is then no race: whatever is wanted when the task looks is right.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from contracts import subjects
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
-from ws_edge.bus import BusError, Interest, OnMessage
+from ws_edge.bus import BusError, Incoming, Interest, OnMessage
 from ws_edge.registry import Registry
 
 log = logger()
 
-Deliver = Callable[[str, bytes, str | None, str], None]
-"""Called with user id, payload, delivery header and reply subject."""
+Deliver = Callable[[str, Incoming], None]
+"""Called with the key that the message is for, and the message."""
 
 
 class Broker(Protocol):
@@ -40,8 +40,8 @@ class Broker(Protocol):
         """Return when the server has seen everything so far; raises `BusError`."""
 
 
-class _UserInterest:
-    """One user's subscription; `confirmed` once the server has answered a flush behind it."""
+class _KeyInterest:
+    """One key's subscription; `confirmed` once the server has answered a flush behind it."""
 
     __slots__ = ("confirmed", "interest")
 
@@ -50,15 +50,25 @@ class _UserInterest:
         self.confirmed = False
 
 
-class Subscriptions:
-    """Keeps the subscriptions equal to the registry's users."""
+class Interests:
+    """Keeps the subscriptions equal to the keys that are wanted."""
 
-    def __init__(self, broker: Broker, registry: Registry, deliver: Deliver, *, edge_id: str) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        deliver: Deliver,
+        *,
+        wanted: Callable[[str], bool],
+        subject: Callable[[str], str],
+        queue: str = "",
+    ) -> None:
+        """`queue`: the queue group; the edge's own id, so that each edge gets its copy, or none."""
         self._broker = broker
-        self._registry = registry
         self._deliver = deliver
-        self._queue_group = edge_id  # its own, so that each edge gets its copy
-        self._interests: dict[str, _UserInterest] = {}
+        self._wanted = wanted
+        self._subject = subject
+        self._queue = queue
+        self._interests: dict[str, _KeyInterest] = {}
         self._changed: set[str] = set()
         self._waiting: list[tuple[str, Callable[[], None]]] = []
         self._wake = asyncio.Event()
@@ -66,22 +76,37 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._interests)
 
-    def joined(self, user_id: str, confirmed: Callable[[], None]) -> None:
-        """The registry has a new socket of this user; `confirmed` is called once messages will reach it."""
-        interest = self._interests.get(user_id)
-        if interest is not None and interest.confirmed and user_id not in self._changed:
+    def joined(self, key: str, confirmed: Callable[[], None]) -> None:
+        """The key is wanted (still or again); `confirmed` is called once its messages arrive here."""
+        interest = self._interests.get(key)
+        if interest is not None and interest.confirmed and key not in self._changed:
             confirmed()
             return
-        self._waiting.append((user_id, confirmed))
-        self._note(user_id)
+        self._waiting.append((key, confirmed))
+        self._note(key)
 
-    def left(self, user_id: str) -> None:
-        """A socket of this user was struck from the registry."""
-        if not self._registry.online(user_id):
-            self._note(user_id)
+    def left(self, key: str) -> None:
+        """Somebody no longer wants the key; perhaps others do."""
+        if not self._wanted(key):
+            self._note(key)
 
-    def _note(self, user_id: str) -> None:
-        self._changed.add(user_id)
+    async def stand(self, keys: Sequence[str]) -> None:
+        """Return when the messages of all these keys arrive here, or they are not wanted any more."""
+        missing = set(keys)
+        done = asyncio.Event()
+
+        def confirm(key: str) -> None:
+            missing.discard(key)
+            if not missing:
+                done.set()
+
+        for key in tuple(missing):
+            self.joined(key, lambda key=key: confirm(key))  # type: ignore[misc]
+        if missing:
+            await done.wait()
+
+    def _note(self, key: str) -> None:
+        self._changed.add(key)
         self._wake.set()
 
     async def run(self) -> None:
@@ -96,37 +121,36 @@ class Subscriptions:
         # Those who come in while the server answers are the next batch.
         changed, self._changed = self._changed, set()
         waiting, self._waiting = self._waiting, []
-        for user_id in changed:
-            await self._align(user_id)
+        for key in changed:
+            await self._align(key)
         if not waiting:
             return
         await self._flush()
-        for user_id, confirmed in waiting:
-            interest = self._interests.get(user_id)
+        for key, confirmed in waiting:
+            interest = self._interests.get(key)
             if interest is not None:
                 interest.confirmed = True
                 confirmed()
-            elif self._registry.online(user_id):
+            elif self._wanted(key):
                 # Left and came back within the batch.
-                self._waiting.append((user_id, confirmed))
-                self._note(user_id)
+                self._waiting.append((key, confirmed))
+                self._note(key)
 
-    async def _align(self, user_id: str) -> None:
-        interest = self._interests.get(user_id)
-        if self._registry.online(user_id):
+    async def _align(self, key: str) -> None:
+        interest = self._interests.get(key)
+        if self._wanted(key):
             if interest is None:
-                subject = subjects.user(user_id)
-                handle = await self._broker.subscribe(subject, self._queue_group, self._handler(user_id))
-                self._interests[user_id] = _UserInterest(handle)
+                handle = await self._broker.subscribe(self._subject(key), self._queue, self._handler(key))
+                self._interests[key] = _KeyInterest(handle)
         elif interest is not None:
-            del self._interests[user_id]
+            del self._interests[key]
             await self._broker.unsubscribe(interest.interest)
 
-    def _handler(self, user_id: str) -> OnMessage:
+    def _handler(self, key: str) -> OnMessage:
         deliver = self._deliver
 
-        def on_message(payload: bytes, header: str | None, reply: str) -> None:
-            deliver(user_id, payload, header, reply)
+        def on_message(message: Incoming) -> None:
+            deliver(key, message)
 
         return on_message
 
@@ -141,3 +165,10 @@ class Subscriptions:
                 await asyncio.sleep(next(waits))
             else:
                 return
+
+
+class Subscriptions(Interests):
+    """The subscriptions of all users who are online here."""
+
+    def __init__(self, broker: Broker, registry: Registry, deliver: Deliver, *, edge_id: str) -> None:
+        super().__init__(broker, deliver, wanted=registry.online, subject=subjects.user, queue=edge_id)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
-from contracts.codes import CloseCode
+from contracts.codes import CloseCode, ErrorCode
 from contracts.devices import DeviceType
 from contracts.frames import BEARER_SUBPROTOCOL_PREFIX, SUBPROTOCOL, ConnectionType
-from kit.tokens import Principal, Role, TokenError, TokenExpired
+from kit.tokens import KeyUnknown, Principal, Role, TokenError, TokenExpired
 
 _DEVICE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,64}\Z")
 
@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class BadUpgrade:
-    """No valid WebSocket upgrade: an HTTP status (400 or 426) and the reason in words."""
+    """No upgrade: an HTTP status (400 or 426 for one that is not valid, 503) and the reason in words."""
 
     status: int
     reason: str
@@ -99,8 +99,17 @@ def check_upgrade(request: Request) -> BadUpgrade | None:
     return None
 
 
-def decide(request: Request, *, origins: frozenset[str], verify: Callable[[str], Principal]) -> Decision:
-    """Admit or not; `verify` turns a token into a principal or raises `kit.tokens.TokenError`."""
+def decide(
+    request: Request,
+    *,
+    origins: frozenset[str],
+    verify: Callable[[str], Principal],
+    refuses: Callable[[Principal], ErrorCode | None] = lambda _principal: None,
+) -> Decision:
+    """Admit or not; `verify` turns a token into a principal or raises `kit.tokens.TokenError`.
+
+    `refuses` knows which of them were revoked.
+    """
     if bad := check_upgrade(request):
         return bad
     offered = request.tokens("sec-websocket-protocol")
@@ -117,10 +126,15 @@ def decide(request: Request, *, origins: frozenset[str], verify: Callable[[str],
         return turn_away(CloseCode.UNAUTHENTICATED, "token missing: Authorization header or bearer subprotocol")
     try:
         principal = verify(token)
+    except KeyUnknown:
+        return BadUpgrade(503, "the issuer's keys are being fetched: try again")
     except TokenExpired:
         return turn_away(CloseCode.UNAUTHENTICATED, "the token has expired")
     except TokenError as refused:
         return turn_away(CloseCode.UNAUTHENTICATED, str(refused))
+    revoked = refuses(principal)
+    if revoked is not None:
+        return turn_away(*closing(revoked))
     try:
         device_type, device_id, connection_type = _query(request.query)
     except ValueError as bad_value:
@@ -128,6 +142,13 @@ def decide(request: Request, *, origins: frozenset[str], verify: Callable[[str],
     if connection_type is ConnectionType.ADMIN and Role.ADMIN not in principal.roles:
         return turn_away(CloseCode.FORBIDDEN, "connection_type admin needs the role admin")
     return Admitted(principal, device_type, device_id, connection_type, subprotocol)
+
+
+def closing(revoked: ErrorCode) -> tuple[CloseCode, str]:
+    """How a socket is closed whose token is good no more."""
+    if revoked is ErrorCode.USER_BLOCKED:
+        return CloseCode.FORBIDDEN, f"{revoked.value}: this user may not connect"
+    return CloseCode.UNAUTHENTICATED, f"{revoked.value}: get a new token first"
 
 
 def _token(request: Request, offered: list[str]) -> str | None:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from contracts.codes import CloseCode, ErrorCode
 from contracts.frames import (
     REF_CHARS_MAX,
     ClientAction,
+    ConnectionType,
     FrameError,
+    MarkRead,
+    PresenceSubscribe,
     RefreshToken,
     SendMessage,
     ServerAction,
+    Typing,
     frame_bytes,
 )
 
-FEATURES = ("messaging", "token_refresh")
-"""What this version of the edge can do, as `connected.features` says it."""
+FEATURES = {
+    ConnectionType.CHAT: (
+        "messaging",
+        "typing_indicator",
+        "file_upload",
+        "voice_note",
+        "read_receipts",
+        "presence",
+        "system_notifications",
+        "token_refresh",
+    ),
+    ConnectionType.ADMIN: ("system_notifications", "user_monitoring", "real_time_stats", "presence", "token_refresh"),
+}
+"""What a socket is good for, as `connected.features` says it: seed rows W1 and W7."""
+
+M = TypeVar("M", bound=BaseModel)
 
 Ref: TypeAlias = str | int | None
 _REF_INT_MAX = 2**53
@@ -44,10 +62,35 @@ class CloseSocket:
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardCommand:
+class ForwardSend:
     """Ask chat-api to do it; its answer goes to the client under `ref`."""
 
     message: SendMessage
+    ref: Ref
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardTyping:
+    """Tell chat-api, unless it knows."""
+
+    typing: Typing
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRead:
+    """Ask chat-api to move the read cursor."""
+
+    read: MarkRead
+    ref: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class FollowPresence:
+    """Tell this socket of these users' coming and going, as far as chat-api lets it see them."""
+
+    subscribe: PresenceSubscribe
     ref: Ref
 
 
@@ -59,7 +102,10 @@ class RefreshWith:
     ref: Ref
 
 
-Effect: TypeAlias = SendFrame | CloseSocket | ForwardCommand | RefreshWith
+Asked: TypeAlias = ForwardSend | ForwardTyping | ForwardRead | FollowPresence
+"""What chat-api has a say in."""
+
+Effect: TypeAlias = SendFrame | CloseSocket | Asked | RefreshWith
 
 
 class FrameBudget:
@@ -116,7 +162,7 @@ def on_text(payload: bytes) -> list[Effect]:
         data = {}
     if not isinstance(data, dict):
         return [error(ErrorCode.VALIDATION_FAILED, "data must be an object", ref=ref)]
-    return [_act(action, data, ref)]
+    return [_act(action, data, ref, frame.get("traceparent"))]
 
 
 def _is_ref(ref: object) -> bool:
@@ -127,24 +173,31 @@ def _is_ref(ref: object) -> bool:
     return ref is None or (isinstance(ref, str) and len(ref) <= REF_CHARS_MAX)
 
 
-def _act(action: str, data: Mapping[str, Any], ref: Ref) -> Effect:
+def _act(action: str, data: Mapping[str, Any], ref: Ref, traceparent: object) -> Effect:
     match action:
         case ClientAction.PING:
             return SendFrame(frame_bytes(ServerAction.PONG, {}, ref=ref))
         case ClientAction.SEND_MESSAGE:
-            try:
-                return ForwardCommand(SendMessage.model_validate(data), ref)
-            except ValidationError as invalid:
-                return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
+            # What is no valid traceparent counts as none, as the standard demands.
+            trace = traceparent if isinstance(traceparent, str) else None
+            return _with(SendMessage, data, ref, lambda message: ForwardSend(message, ref, trace))
+        case ClientAction.TYPING:
+            return _with(Typing, data, ref, lambda typing: ForwardTyping(typing, ref))
+        case ClientAction.MARK_READ:
+            return _with(MarkRead, data, ref, lambda read: ForwardRead(read, ref))
+        case ClientAction.PRESENCE_SUBSCRIBE:
+            return _with(PresenceSubscribe, data, ref, lambda subscribe: FollowPresence(subscribe, ref))
         case ClientAction.REFRESH_TOKEN:
-            try:
-                return RefreshWith(RefreshToken.model_validate(data).token, ref)
-            except ValidationError as invalid:
-                return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
-        case _ if action in set(ClientAction):
-            return error(ErrorCode.UNKNOWN_ACTION, f"{action} is not supported by this server version", ref=ref)
+            return _with(RefreshToken, data, ref, lambda refresh: RefreshWith(refresh.token, ref))
         case _:
             return error(ErrorCode.UNKNOWN_ACTION, "there is no such action", ref=ref)
+
+
+def _with(model: type[M], data: Mapping[str, Any], ref: Ref, effect: Callable[[M], Effect]) -> Effect:
+    try:
+        return effect(model.model_validate(data))
+    except ValidationError as invalid:
+        return error(ErrorCode.VALIDATION_FAILED, _reasons(invalid), ref=ref)
 
 
 def _reasons(invalid: ValidationError) -> str:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from contracts.codes import ErrorCode
 from contracts.frames import ConnectionType, ServerAction, TokenRefreshed, frame_bytes
-from kit.tokens import Principal, Role, TokenError, TokenExpired
+from kit.tokens import KeyUnknown, Principal, Role, TokenError, TokenExpired
 from ws_edge.session.handshake import Admitted
 from ws_edge.session.live import RefreshWith, SendFrame, error
 
@@ -25,10 +25,19 @@ class Refreshed:
 Decision: TypeAlias = Refreshed | SendFrame
 
 
-def decide(admitted: Admitted, frame: RefreshWith, *, verify: Callable[[str], Principal]) -> Decision:
+def decide(
+    admitted: Admitted,
+    frame: RefreshWith,
+    *,
+    verify: Callable[[str], Principal],
+    refuses: Callable[[Principal], ErrorCode | None] = lambda _principal: None,
+) -> Decision:
     """Take the token, or answer why not: then everything stays as it was, the old token's end included."""
     try:
         principal = verify(frame.token)
+    except KeyUnknown:
+        message = "the issuer's keys are being fetched: try again"
+        return error(ErrorCode.UNAVAILABLE, message, ref=frame.ref, retry_after_ms=1000)
     except TokenExpired:
         return error(ErrorCode.TOKEN_EXPIRED, "the new token has expired", ref=frame.ref)
     except TokenError as refused:
@@ -36,6 +45,9 @@ def decide(admitted: Admitted, frame: RefreshWith, *, verify: Callable[[str], Pr
     if principal.user_id != admitted.principal.user_id:
         # The registry, the subscription and every receipt are the first user's.
         return error(ErrorCode.FORBIDDEN, "the new token is another user's: open a socket for them", ref=frame.ref)
+    revoked = refuses(principal)
+    if revoked is not None:
+        return error(revoked, "the new token is good no more", ref=frame.ref)
     if admitted.connection_type is ConnectionType.ADMIN and Role.ADMIN not in principal.roles:
         return error(ErrorCode.FORBIDDEN, "connection_type admin needs the role admin", ref=frame.ref)
     try:

@@ -50,7 +50,9 @@ class NatsServer:
         if binary is None:
             raise FileNotFoundError("nats-server is not installed: it comes with the development dependencies")
         self._process = await asyncio.create_subprocess_exec(
-            binary, "-a", "127.0.0.1", "-p", str(self.port), "-l", str(self._folder / "nats.log")
+            binary,
+            *("-a", "127.0.0.1", "-p", str(self.port), "-l", str(self._folder / "nats.log")),
+            *("-js", "-sd", str(self._folder / "jetstream")),
         )
         async with asyncio.timeout(PATIENCE_S):
             while True:
@@ -96,6 +98,14 @@ async def running_edge(nats_url: str, *, wait_ready: bool = True, **settings: An
         await task
 
 
-def token(edge: Edge, user_id: str, *roles: str, ttl_s: float = 3600, name: str | None = None) -> str:
+def token(
+    edge: Edge,
+    user_id: str,
+    *roles: str,
+    ttl_s: float = 3600,
+    name: str | None = None,
+    session_id: str | None = None,
+) -> str:
     """A token that `edge` accepts."""
-    return tokens.issue(edge.settings.jwt_secret.get_secret_value(), user_id, roles, ttl_s=ttl_s, name=name)
+    secret = edge.settings.jwt_secret.get_secret_value()
+    return tokens.issue(secret, user_id, roles, ttl_s=ttl_s, name=name, session_id=session_id)
