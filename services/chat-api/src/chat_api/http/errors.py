@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from chat_api.commands.batcher import Overloaded
 from chat_api.domain.errors import Refused
+from chat_api.http.methods import allow
 from chat_api.store.database import DatabaseUnavailable
 from contracts.codec import encode
 from contracts.codes import ErrorCode
@@ -95,7 +96,10 @@ def install(app: FastAPI) -> None:
         if code is None:
             # Starlette raises 400 for a body that it cannot read.
             code = ErrorCode.MALFORMED_JSON if error.status_code == 400 else ErrorCode.INTERNAL
-        return problem_response(code, str(error.detail), _id(request), headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if code is ErrorCode.METHOD_NOT_ALLOWED and (all_of_them := allow(app.openapi()["paths"], request.url.path)):
+            headers["Allow"] = all_of_them
+        return problem_response(code, str(error.detail), _id(request), headers=headers)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
