@@ -23,8 +23,7 @@ _COUNT = text(f"SELECT count(*) FROM users WHERE {_AMONG}")  # noqa: S608 - noth
 
 _BEGIN = text("""
 INSERT INTO broadcasts (broadcast_id, draft, roles, created_by, created_at, recipients, done_at)
-VALUES (:id, CAST(:draft AS jsonb), :roles, :created_by, :created_at, :recipients,
-        CASE WHEN :recipients = 0 THEN CAST(:created_at AS timestamptz) END)
+VALUES (:id, CAST(:draft AS jsonb), :roles, :created_by, :created_at, :recipients, :done_at)
 """)
 
 _COLUMNS = """broadcast_id, CAST(draft AS text) AS draft, roles, created_by, created_at, recipients, sent,
@@ -82,6 +81,7 @@ async def begin(connection: AsyncConnection, command: Broadcast) -> int:
             "created_by": command.actor.user_id,
             "created_at": command.now,
             "recipients": recipients,
+            "done_at": None if recipients else command.now,
         },
     )
     return recipients
