@@ -74,7 +74,7 @@ class ChatApiSettings(DatabaseSettings):
     """Conversations with more members get no live `read` and `delivered` frames; their cursors are asked for."""
     delivery_ledger_days: int = Field(default=7, ge=0, le=365)
     """How long it is kept which device had what; 0: not at all."""
-    notifier_url: str = ""
+    notifier_url: str = Field(default="", pattern=r"^(https?://[^/@?#]+/?)?$")
     """Where the notifier answers, for the story of a message's delivery; empty: its decisions are not asked for."""
 
     conversations_per_user_max: int = Field(default=10_000, ge=1)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,14 @@ async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.
     while not condition():
         assert time.monotonic() < give_up, f"did not happen within {timeout_s:g} s: {what}"
         await asyncio.sleep(0.01)
+
+
+async def eventually(look: Callable[[], Awaitable[object]], what: str, timeout_s: float = 20.0) -> None:
+    """Poll until `look` finds something true."""
+    give_up = time.monotonic() + timeout_s
+    while not await look():
+        assert time.monotonic() < give_up, f"did not happen within {timeout_s:g} s: {what}"
+        await asyncio.sleep(0.02)
 
 
 @dataclass

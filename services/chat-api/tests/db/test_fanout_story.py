@@ -16,7 +16,7 @@ from chat_api.fanout import ledger as ledgers
 from chat_api.fanout.ledger import Ledger
 from chat_api.fanout.receipts import About, Heard
 from chat_api.testing import AT
-from chat_api.testing_world import World, until
+from chat_api.testing_world import World, eventually, until
 from contracts.delivery import DEVICES_HEADER, TRACE_HEADER, OfflineReason, Receipt
 from contracts.devices import DeviceType
 from contracts.events import UserNotified
@@ -25,8 +25,6 @@ from contracts.ids import new_id
 from contracts.notices import Notification
 from contracts.stream_ids import UserStream
 from contracts.streams import EVENTS
-
-from .test_road import eventually
 
 MOBILE, DESKTOP, TABLET = DeviceType.MOBILE, DeviceType.DESKTOP, DeviceType.TABLET
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_api.fanout import revocations as road
 from chat_api.fanout.revocations import Revocations
 from chat_api.store import revoked
-from chat_api.testing_world import World
+from chat_api.testing_world import World, eventually
 from contracts.codec import decode
 from contracts.codes import ErrorCode
 from contracts.control import REVOCATIONS_BUCKET, Revocation, block_key, session_key, user_key
@@ -24,8 +24,6 @@ from contracts.times import now
 from kit import buckets
 from kit.revocations import Revocations as Refusals
 from kit.tokens import Principal
-
-from .test_road import eventually
 
 STREAM = buckets.stream(REVOCATIONS_BUCKET)
 

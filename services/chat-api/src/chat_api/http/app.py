@@ -13,6 +13,7 @@ from chat_api.http import (
     auth,
     consults,
     conversations,
+    delivery,
     errors,
     health,
     messages,
@@ -28,6 +29,7 @@ from chat_api.http.limits import RequestLimits
 from chat_api.http.openapi import document
 from chat_api.http.rates import RateLimits
 from chat_api.http.tracing import Traces
+from chat_api.push_records import PushRecords
 from kit.health import Health
 
 DESCRIPTION = """Real-time chat to embed: conversations and messages with a gapless order, every send safe to repeat.
@@ -39,6 +41,7 @@ def create_app(context: Context) -> FastAPI:
     """Everything that the role `serve` answers."""
     app = FastAPI(title="Natter", version="1", description=DESCRIPTION, redoc_url=None)
     app.state.context = context
+    app.state.push_records = PushRecords(context.settings.notifier_url, context.settings.jwt_secret)
     api = APIRouter(prefix="/v1")
     for router in (
         accounts.router,
@@ -53,7 +56,7 @@ def create_app(context: Context) -> FastAPI:
         api.include_router(router)
     for router in (consults.router, notes.router):
         api.include_router(router)
-    for router in (notices.router, admin.router):
+    for router in (notices.router, admin.router, delivery.router):
         api.include_router(router)
     app.include_router(api)
     # Host applications call the send path as they did before, without a version in front.

@@ -1,0 +1,67 @@
+"""What the notifier decided about an event, asked of it over HTTP: a help for people, on which nothing depends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+import httpx
+from pydantic import SecretStr, TypeAdapter
+
+from contracts.pushes import PushRecord
+from kit import tokens
+from kit.logs import Stage, logger
+
+log = logger()
+
+TIMEOUT_S = 1.0
+"""For everything: whoever looks at a message's story would rather see less of it than wait."""
+PAGE_MAX = 1000
+TOKEN_TTL_S = 60.0
+
+_RECORDS = TypeAdapter(list[PushRecord])
+
+
+class PushRecords:
+    """Asks the notifier at `url`; an empty one means that there is nobody to ask."""
+
+    def __init__(self, url: str, jwt_secret: SecretStr, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._secret = jwt_secret
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is somebody to ask."""
+        return bool(self._url)
+
+    async def of(self, event_id: str, user_ids: Collection[str]) -> dict[str, PushRecord] | None:
+        """The records of these users; None if the notifier does not answer in time."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._ask(event_id, frozenset(user_ids))
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError) as failed:
+            log.warning("the notifier does not say what it did", stage=Stage.DELIVER, error=type(failed).__name__)
+            return None
+
+    async def _ask(self, event_id: str, user_ids: frozenset[str]) -> dict[str, PushRecord]:
+        if self._client is None:
+            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, transport=self._transport)
+        token = tokens.issue(self._secret.get_secret_value(), "chat-api", ("service",), ttl_s=TOKEN_TTL_S)
+        found: dict[str, PushRecord] = {}
+        after_id = 0
+        while len(found) < len(user_ids):
+            answer = await self._client.get(
+                "/v1/pushes",
+                params={"event_id": event_id, "after_id": after_id, "limit": PAGE_MAX},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            answer.raise_for_status()
+            page = answer.json()
+            records = _RECORDS.validate_python(page["pushes"])
+            found |= {record.user_id: record for record in records if record.user_id in user_ids}
+            if len(records) < PAGE_MAX:
+                break
+            after_id = page["next_after_id"]
+        return found
