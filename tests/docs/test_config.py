@@ -51,7 +51,7 @@ def default(field: FieldInfo) -> str:
         return "generated"
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    if value is None or value == "":
+    if value is None or value in ("", ()):
         return "none"
     if value == DEVELOPMENT_SECRET:
         return "published development secret"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chat_api.metrics import Name as ChatApiName
+from kit.issuers import Metric as IssuerMetric
 from kit.logs import Stage
 from notifier.metrics import Metric
 from ws_edge.metrics import Name as EdgeName
@@ -23,6 +24,7 @@ GAUGES_AND_HISTOGRAMS = {
 }
 METRICS = {
     *(str(one) for one in ChatApiName),
+    *(str(one) for one in IssuerMetric),
     *(str(one) if one in GAUGES_AND_HISTOGRAMS else f"{one}_total" for one in EdgeName),
     *(str(one) for one in Metric),
 }
