@@ -59,7 +59,7 @@ def create(owner_id: str, *others: str, conversation_id: str | None = None, **ch
 
 def send(conversation_id: str, sender_id: str, content: str = "hello", **changes: Any) -> SendMessage:
     """A command that sends a text. What is no field of the command is one of the draft."""
-    own = {"message_id", "sender_name", "upload", "privileged", "now", "exclude_user_ids"}
+    own = {"message_id", "sender_name", "upload", "privileged", "sender_type", "shown_name", "now", "exclude_user_ids"}
     draft = {"client_msg_id": new_id(), "content": content} | {k: v for k, v in changes.items() if k not in own}
     fields: dict[str, Any] = {"message_id": new_id(), "sender_name": None, "now": AT}
     return SendMessage(
@@ -220,6 +220,14 @@ class MemoryTransaction:
     async def uploads(self, ids: Sequence[str]) -> dict[str, Upload]:
         """Stored files by id."""
         return {key: self._record.uploads[key] for key in ids if key in self._record.uploads}
+
+    async def upload_stored(self, attachment: Attachment, now: datetime) -> bool:
+        """All of a file is there; False if it was given up meanwhile."""
+        del now
+        found = self._record.uploads.get(attachment.id)
+        if found is not None:
+            self._record.uploads[attachment.id] = replace(found, attachment=attachment)
+        return found is not None
 
     async def link_attachments(self, links: Sequence[AttachmentLink]) -> None:
         """Note which messages carry which files."""
