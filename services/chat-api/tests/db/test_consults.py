@@ -99,8 +99,8 @@ async def opened(uow: PostgresUnitOfWork, customer: str = "alice", **changes: An
         "draft": None,
         "now": AT,
     }
-    once = changes.pop("once", None)
-    return await open_consult(OpenConsult(**(fields | changes)), uow, once, 201)
+    once, most = changes.pop("once", None), changes.pop("conversations_max", 1000)
+    return await open_consult(OpenConsult(**(fields | changes)), uow, once, 201, most)
 
 
 async def step(uow: PostgresUnitOfWork, command: Any, presence: Online = EVERYBODY, once: Once | None = None) -> None:

@@ -41,19 +41,21 @@ class _Told:
     last_seq: int
 
 
-async def open_consult(command: OpenConsult, uow: UnitOfWork, once: Once | None, status: int) -> str:
-    """Open a conversation that waits in the queue; returns its id.
+async def open_consult(
+    command: OpenConsult, uow: UnitOfWork, once: Once | None, status: int, conversations_max: int = 2**31
+) -> str:
+    """Open a conversation that waits in the queue; returns its id. Nobody has more than `conversations_max`.
 
     The same Idempotency-Key, or the same first message by its client_msg_id, gives the first one again.
     """
     try:
-        return await _open(command, uow, once, status)
+        return await _open(command, uow, once, status, conversations_max)
     except Clash:
         # Somebody has just committed the same client_msg_id: now it can be seen what it was.
-        return await _open(command, uow, once, status)
+        return await _open(command, uow, once, status, conversations_max)
 
 
-async def _open(command: OpenConsult, uow: UnitOfWork, once: Once | None, status: int) -> str:
+async def _open(command: OpenConsult, uow: UnitOfWork, once: Once | None, status: int, conversations_max: int) -> str:
     first = consult.opened(command)
     stream, customer = ConversationStream(command.conversation_id), UserStream(command.customer_id)
     async with uow.begin({stream, customer}, once=once) as transaction:
