@@ -33,6 +33,7 @@ from chat_api.domain.errors import (
     Conflict,
     Forbidden,
     IdempotencyConflict,
+    LimitReached,
     NotFound,
     Refused,
     UnfitAssignee,
@@ -183,6 +184,8 @@ async def test_the_same_opening_again_opens_nothing(desk: PostgresUnitOfWork, db
     with pytest.raises(Forbidden):
         await opened(desk, "alice", actor=EVE)
     assert await opened(desk, "alice", actor=SERVICE)
+    with pytest.raises(LimitReached):
+        await opened(desk, conversations_max=3)
 
 
 async def test_each_step_is_written_with_all_that_belongs_to_it(

@@ -19,7 +19,7 @@ from chat_api.domain import consult, consult_story, conversation, user
 from chat_api.domain.commands import SendMessage
 from chat_api.domain.consult import AssignConsult, Candidate, ConsultCommand, HandOverConsult, OpenConsult, TakeConsult
 from chat_api.domain.consult_story import Step
-from chat_api.domain.errors import Conflict, IdempotencyConflict, NotFound, UnknownUsers
+from chat_api.domain.errors import Conflict, IdempotencyConflict, LimitReached, NotFound, UnknownUsers
 from contracts.events import ConversationCreated, EventData, MessageCreated
 from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream, StreamId, UserStream
@@ -65,6 +65,8 @@ async def _open(command: OpenConsult, uow: UnitOfWork, once: Once | None, status
         if (earlier := await _opened_before(transaction, command)) is not None:
             await transaction.remember(StoredResponse(status, earlier))
             return earlier
+        if await transaction.conversations_of(command.customer_id, conversations_max) >= conversations_max:
+            raise LimitReached(f"The customer takes part in {conversations_max} conversations already.")
         created = ConversationCreated(
             conversation_id=command.conversation_id,
             title=command.topic,

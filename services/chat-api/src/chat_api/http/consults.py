@@ -58,7 +58,12 @@ _NAMING_RESPONSES = problem_responses(
     response_model=ConsultOpenedOut,
     response_model_exclude_none=True,
     responses=problem_responses(
-        *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_USER, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
+        *AUTH_ERRORS,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.UNKNOWN_USER,
+        ErrorCode.LIMIT_REACHED,
+        ErrorCode.IDEMPOTENCY_CONFLICT,
+        *_BODY_ERRORS,
     ),
 )
 async def open_one(
@@ -83,6 +88,7 @@ async def open_one(
         context.uow,
         once(principal.user_id, key, request, await request.body()),
         201,
+        context.settings.conversations_per_user_max,
     )
     async with translated(), context.engine.connect() as connection:
         row = await consults.one(connection, conversation_id)
