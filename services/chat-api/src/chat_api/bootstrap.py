@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics, migrate
 from chat_api.access import Access, Doorkeeper
+from chat_api.attachments_sweeper import AttachmentsSweeper
+from chat_api.blobs.base import Blobs
+from chat_api.blobs.nats import NatsBlobs
 from chat_api.broadcaster import Broadcaster
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
@@ -26,6 +29,7 @@ from chat_api.commands.handlers import SendResult, Sent
 from chat_api.control import Control
 from chat_api.domain.commands import SendMessage
 from chat_api.fanout.fanout import Fanout
+from chat_api.files import Files
 from chat_api.http.app import create_app, create_health_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
@@ -62,6 +66,15 @@ DATABASE_PROBE_S = 2.0
 FORGET_KEYS_EVERY_S = 60.0
 FORGET_KEYS_BATCH = 1000
 GRACEFUL_SHUTDOWN_S = 10
+
+
+def _blobs(settings: ChatApiSettings) -> Blobs:
+    if settings.attachments == "nats":
+        return NatsBlobs(settings.attachment_store_bytes_max)
+    # Needs a package that not every installation has.
+    from chat_api.blobs.s3 import S3Blobs
+
+    return S3Blobs(settings.s3_bucket, endpoint=settings.s3_endpoint or None, region=settings.s3_region)
 
 
 class Role(StrEnum):
@@ -103,6 +116,8 @@ class Process:
         self._relay: Relay | None = None
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
+        self._blobs = _blobs(settings)
+        self._files = Files(settings, self._engine, self._uow, self._blobs)
         self._access = Access.of(settings, self._uow)
         self._revocations = RevocationsWatcher(self._engine, self._access.revocations)
         self._sends = SendBatcher(
@@ -149,6 +164,7 @@ class Process:
                 stats=self._stats,
                 control=self._control,
                 broadcaster=self._broadcaster,
+                files=self._files,
             )
             app = create_app(context)
         else:
@@ -186,6 +202,7 @@ class Process:
                 group.create_task(self._waker.run())
                 group.create_task(self._broadcaster.run())
                 group.create_task(self._forget_keys())
+                group.create_task(AttachmentsSweeper(self._settings, self._engine, self._blobs).run())
             group.create_task(self._work_on_nats())
 
     async def _work_on_nats(self) -> None:
@@ -214,6 +231,8 @@ class Process:
                 self._fanout = Fanout(self._settings, self._engine, client, js)
                 group.create_task(self._fanout.run())
             if self._role.includes(Role.SERVE):
+                if isinstance(self._blobs, NatsBlobs):
+                    self._blobs.js = js
                 self._signals.client = client
                 self._control.client = client
                 self._stats.js = js

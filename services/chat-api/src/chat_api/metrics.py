@@ -33,6 +33,8 @@ class Name(StrEnum):
     HANDOVERS = "natter_fanout_handovers_waiting"
     HANDOVERS_REPEATED = "natter_fanout_handovers_repeated_total"
     COMMANDS = "natter_commands_total"
+    ATTACHMENT_BYTES = "natter_attachment_bytes_total"
+    ATTACHMENTS_SWEPT = "natter_attachments_swept_total"
 
 
 _FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -62,3 +64,5 @@ fanout_revocations = Counter(Name.FANOUT_REVOCATIONS, "Blocks and ended sessions
 handovers = Gauge(Name.HANDOVERS, "Deliveries that the notifier was given and has not taken yet, up to 10000")
 handovers_repeated = Counter(Name.HANDOVERS_REPEATED, "Deliveries handed over again because the stream lost them")
 commands = Counter(Name.COMMANDS, "Commands from edges, by outcome", ["outcome"])
+attachment_bytes = Counter(Name.ATTACHMENT_BYTES, "Bytes of files that were taken in")
+attachments_swept = Counter(Name.ATTACHMENTS_SWEPT, "Files whose bytes were deleted")

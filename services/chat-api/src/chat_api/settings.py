@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+from urllib.parse import urlsplit
+
 from pydantic import AliasChoices, Field, model_validator
 
+from chat_api.sniffing import NEVER
+from contracts.attachments import ATTACHMENT_BYTES_MAX
 from kit.settings import DatabaseSettings
 
 
@@ -77,6 +82,37 @@ class ChatApiSettings(DatabaseSettings):
     notifier_url: str = Field(default="", pattern=r"^(https?://[^/@?#]+/?)?$")
     """Where the notifier answers, for the story of a message's delivery; empty: its decisions are not asked for."""
 
+    attachments: Literal["nats", "s3"] = Field(
+        default="nats", validation_alias=AliasChoices("ATTACHMENTS", "NATTER_ATTACHMENTS")
+    )
+    """Where files are: the object store on JetStream, or a bucket (needs the extra `s3`)."""
+    attachment_bytes_max: int = Field(default=ATTACHMENT_BYTES_MAX, ge=1024, le=1024**3)
+    """Largest file."""
+    attachment_types: str = (
+        "image/png,image/jpeg,image/gif,image/webp,audio/ogg,audio/webm,audio/mpeg,audio/mp4,audio/wav,"
+        "application/pdf,text/plain"
+    )
+    """Types of files that are taken, with commas: what the bytes say, not the name."""
+    attachment_uploads_max: int = Field(default=8, ge=1, le=1000)
+    """Uploads at the same time per process; each takes up to half a megabyte of memory (with `s3`: 15)."""
+    attachment_unused_max: int = Field(default=100, ge=1)
+    """Files of one user that no message carries."""
+    attachment_unused_ttl_s: int = Field(default=86_400, ge=1)
+    """A file that no message carries is deleted after this time."""
+    attachment_stall_s: float = Field(default=15.0, gt=0)
+    """An upload of which nothing comes for so long is ended."""
+    attachment_upload_s: float = Field(default=600.0, gt=0)
+    """Longest upload; far less than `attachment_unused_ttl_s`."""
+    attachment_sweep_s: float = Field(default=10.0, gt=0)
+    """How often the bytes of deleted files are looked for."""
+    attachment_store_bytes_max: int = Field(default=0, ge=0)
+    """Largest size of the object store on JetStream when it is made; 0: as large as the disk. Full: 503."""
+    s3_bucket: str = ""
+    """The bucket, which must exist. Credentials come from the environment: `AWS_ACCESS_KEY_ID` and so on."""
+    s3_endpoint: str = ""
+    """Address of a store that is not Amazon's; HTTPS, unless it is on this machine or this is development."""
+    s3_region: str = "us-east-1"
+
     conversations_per_user_max: int = Field(default=10_000, ge=1)
     """Conversations that somebody may take part in and still open another one."""
     participants_max: int = Field(default=100_000, ge=2)
@@ -111,6 +147,30 @@ class ChatApiSettings(DatabaseSettings):
     """Users and operations that one process counts; the longest unused is forgotten."""
     trusted_proxies: str = "127.0.0.1"
     """Whose `X-Forwarded-For` is believed: addresses with commas, or `*`."""
+
+    @property
+    def attachment_type_set(self) -> frozenset[str]:
+        """The types of files that are taken."""
+        return frozenset(one.strip().lower() for one in self.attachment_types.split(",") if one.strip())
+
+    @model_validator(mode="after")
+    def _attachments_are_sound(self) -> ChatApiSettings:
+        if self.attachment_type_set & NEVER:
+            raise ValueError("NATTER_ATTACHMENT_TYPES: HTML, SVG and XML are never taken, because browsers run them")
+        if 2 * self.attachment_upload_s > self.attachment_unused_ttl_s:
+            raise ValueError("NATTER_ATTACHMENT_UNUSED_TTL_S must be at least twice NATTER_ATTACHMENT_UPLOAD_S")
+        if self.attachments == "s3" and not self.s3_bucket:
+            raise ValueError("ATTACHMENTS=s3 needs NATTER_S3_BUCKET")
+        parts = urlsplit(self.s3_endpoint)
+        if self.s3_endpoint and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username):
+            raise ValueError("NATTER_S3_ENDPOINT must be https://host[:port], without user and password")
+        if (
+            self.env == "production"
+            and parts.scheme == "http"
+            and parts.hostname not in ("localhost", "127.0.0.1", "::1")
+        ):
+            raise ValueError("NATTER_S3_ENDPOINT: in production, it must begin with https://")
+        return self
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> ChatApiSettings:

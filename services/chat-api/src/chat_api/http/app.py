@@ -10,6 +10,7 @@ from chat_api.http import (
     accounts,
     admin,
     admin_users,
+    attachments,
     auth,
     consults,
     conversations,
@@ -29,6 +30,7 @@ from chat_api.http.limits import RequestLimits
 from chat_api.http.openapi import document
 from chat_api.http.rates import RateLimits
 from chat_api.http.tracing import Traces
+from chat_api.http.uploads import FORM_BYTES_MAX
 from chat_api.push_records import PushRecords
 from kit.health import Health
 
@@ -58,6 +60,7 @@ def create_app(context: Context) -> FastAPI:
         api.include_router(router)
     for router in (notices.router, admin.router, delivery.router):
         api.include_router(router)
+    api.include_router(attachments.router)
     app.include_router(api)
     # Host applications call the send path as they did before, without a version in front.
     app.include_router(messages.seed_router, include_in_schema=False)
@@ -67,7 +70,11 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(RateLimits, access=context.access)
     app.add_middleware(auth.BearerTokens, access=context.access)
     app.add_middleware(Traces)
-    app.add_middleware(RequestLimits, body_bytes_max=context.settings.body_bytes_max)
+    app.add_middleware(
+        RequestLimits,
+        body_bytes_max=context.settings.body_bytes_max,
+        larger={attachments.PATH: context.settings.attachment_bytes_max + FORM_BYTES_MAX},
+    )
     app.openapi = functools.cache(lambda: document(app))  # type: ignore[method-assign]
     return app
 

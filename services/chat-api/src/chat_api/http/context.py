@@ -14,6 +14,7 @@ from chat_api.broadcaster import Broadcaster
 from chat_api.commands.batcher import SendBatcher
 from chat_api.commands.ports import Once, UnitOfWork
 from chat_api.control import Control
+from chat_api.files import Files
 from chat_api.http.passwords import Passwords
 from chat_api.live_stats import LiveStats
 from chat_api.presence.book import PresenceBook
@@ -38,6 +39,7 @@ class Context:
     stats: LiveStats
     control: Control
     broadcaster: Broadcaster
+    files: Files
 
 
 async def _context(request: Request) -> Context:

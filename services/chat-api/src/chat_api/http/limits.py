@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,11 +25,15 @@ class _TooLarge(Exception):
 
 
 class RequestLimits:
-    """ASGI middleware. A caller's `X-Request-Id` is kept if it is harmless, and always answered."""
+    """ASGI middleware. A caller's `X-Request-Id` is kept if it is harmless, and always answered.
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int) -> None:
+    `larger` are paths with a limit of their own.
+    """
+
+    def __init__(self, app: ASGIApp, body_bytes_max: int, larger: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
+        self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,9 +52,10 @@ class RequestLimits:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
+        bytes_max = self._larger.get(scope["path"], self._body_bytes_max)
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._body_bytes_max:
-            await self._refuse(scope, receive, tagged, request_id)
+        if length.isdigit() and int(length) > bytes_max:
+            await self._refuse(scope, receive, tagged, request_id, bytes_max)
             return
         seen, exceeded = 0, False
 
@@ -58,7 +64,7 @@ class RequestLimits:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._body_bytes_max:
+                if seen > bytes_max:
                     exceeded = True
                     raise _TooLarge
             return message
@@ -74,17 +80,17 @@ class RequestLimits:
             if started:
                 raise
         if exceeded and not started:
-            await self._refuse(scope, receive, tagged, request_id)
+            await self._refuse(scope, receive, tagged, request_id, bytes_max)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        await _discard(receive)
-        message = f"The body exceeds {self._body_bytes_max} bytes."
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, request_id: str, bytes_max: int) -> None:
+        await discard(receive)
+        message = f"The body exceeds {bytes_max} bytes."
         # There may be still more of the body: the connection cannot be used again.
         response = problem_response(ErrorCode.PAYLOAD_TOO_LARGE, message, request_id, headers={"Connection": "close"})
         await response(scope, receive, send)
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Closed with bytes unread, TCP resets the connection, and the client never sees why."""
     seen, more = 0, True
     with contextlib.suppress(TimeoutError):

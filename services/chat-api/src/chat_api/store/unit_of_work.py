@@ -29,6 +29,7 @@ from chat_api.store import accounts, attachments, broadcasts, consults, counts, 
 from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
 from chat_api.store.event_store import NewEvent
+from contracts.attachments import Attachment
 from contracts.ids import new_id
 from contracts.messages import Message
 from contracts.stream_ids import StreamId
@@ -108,6 +109,10 @@ class PostgresTransaction:
     async def uploads(self, ids: Sequence[str]) -> dict[str, Upload]:
         """Stored files by id; they stay as they are until the transaction ends."""
         return await attachments.uploads(self._connection, ids)
+
+    async def upload_stored(self, attachment: Attachment, now: datetime) -> bool:
+        """All of a file is there; False if it was given up meanwhile."""
+        return await attachments.stored(self._connection, attachment, now)
 
     async def link_attachments(self, links: Sequence[AttachmentLink]) -> None:
         """Note which messages carry which files."""
