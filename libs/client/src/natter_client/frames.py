@@ -31,6 +31,12 @@ class Frame:
         if self.action == ServerAction.CONVERSATION_UPDATED:
             # Two events are one action to a device; only an opening says who takes part.
             event_type = "conversation.created" if "participant_ids" in self.data else "conversation.updated"
+        if self.action == ServerAction.CONSULT_UPDATED:
+            # All steps of a consult are one action; which one it was, stands beside the event's own data.
+            step = self.data.get("event")
+            event_type = step if isinstance(step, str) else event_type
+            own = {name: value for name, value in self.data.items() if name != "event"}
+            return Delivered(self.stream, self.seq, event_type, own, Source.LIVE)
         return Delivered(self.stream, self.seq, event_type, self.data, Source.LIVE)
 
 
