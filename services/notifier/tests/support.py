@@ -16,9 +16,10 @@ from contracts import subjects
 from contracts.codec import encode
 from contracts.delivery import OfflineDelivery, OfflineReason
 from contracts.envelope import Envelope
-from contracts.events import MessageCreated
+from contracts.events import MessageCreated, UserNotified
 from contracts.ids import new_id
 from contracts.messages import MessageType, SenderType
+from contracts.notices import Notification
 from kit.health import Health
 from notifier.deliveries import Delivery
 from notifier.dispatch import POSTGRES, Dispatch
@@ -51,6 +52,27 @@ def message(**changes: Any) -> MessageCreated:
         "created_at": AT,
     }
     return MessageCreated(**(fields | changes))
+
+
+def notified(user_id: str = "alice", **changes: Any) -> UserNotified:
+    """The system says something to alice; any field of the notification may be changed."""
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "user_id": user_id,
+        "title": "Your appointment",
+        "content": "tomorrow at nine",
+        "type": "appointment_reminder",
+        "action": "open_appointment",
+        "created_at": AT,
+    }
+    return UserNotified(notification=Notification(**(fields | changes)))
+
+
+def notification_event(data: UserNotified) -> Envelope:
+    """The event that carries it, in the user's own stream."""
+    stream = f"user:{data.notification.user_id}"
+    about = {"type": data.type, "subject": stream, "partitionkey": stream, "data": data.model_dump(mode="json")}
+    return envelope().model_copy(update=about)
 
 
 def envelope(data: MessageCreated | None = None, **changes: Any) -> Envelope:

@@ -10,9 +10,10 @@ from contracts.events import ConversationUpdated, MessageDeleted, MessageEdited
 from notifier.decide import Decision, Later, Send, Skip, decide
 from notifier.deliveries import Delivery, SkipReason
 
-from .support import AT, delivery, envelope, message
+from .support import AT, delivery, envelope, message, notification_event, notified
 
 PLAIN = message()
+NOTIFIED = notified()
 OTHER_EVENTS = (
     ConversationUpdated(conversation_id=PLAIN.conversation_id, updated_by="bob", updated_at=AT),
     MessageEdited(**PLAIN.model_dump(exclude={"exclude_user_ids"})),
@@ -24,6 +25,8 @@ OTHER_EVENTS = (
     ("given_delivery", "expected"),
     [
         (delivery(PLAIN), Send(PLAIN)),
+        (delivery(NOTIFIED, event=notification_event(NOTIFIED)), Send(NOTIFIED)),
+        (delivery(NOTIFIED, user_id="bob", event=notification_event(NOTIFIED)), Skip(SkipReason.EXCLUDED)),
         *((delivery(event, event=envelope(type=event.type)), Skip(SkipReason.NOT_A_MESSAGE)) for event in OTHER_EVENTS),
         (delivery(PLAIN, user_id="bob"), Skip(SkipReason.OWN_MESSAGE)),
         (delivery(message(exclude_user_ids=("alice",))), Skip(SkipReason.EXCLUDED)),
@@ -39,7 +42,11 @@ def test_each_rule_gives_its_reason(given_delivery: Delivery, expected: Decision
 
 @pytest.mark.parametrize(
     ("event_type", "reason"),
-    [("message.created", SkipReason.UNKNOWN_VERSION), ("message.reacted", SkipReason.NOT_A_MESSAGE)],
+    [
+        ("message.created", SkipReason.UNKNOWN_VERSION),
+        ("user.notified", SkipReason.UNKNOWN_VERSION),
+        ("message.reacted", SkipReason.NOT_A_MESSAGE),
+    ],
 )
 def test_an_event_of_a_later_release_is_skipped_with_its_own_reason(event_type: str, reason: SkipReason) -> None:
     """A message event of a newer version is told apart from an event that is no message."""

@@ -16,7 +16,7 @@ from contracts.pushes import PushState
 from notifier.inbox import NATS
 from notifier.store import Store
 
-from .support import Bench, Servers, envelope, offline, publish, until
+from .support import Bench, Servers, envelope, notification_event, notified, offline, publish, until
 
 STREAM, DURABLE = streams.OFFLINE_DELIVERY.name, streams.NOTIFIER_DURABLE
 
@@ -42,6 +42,20 @@ async def test_a_delivery_becomes_one_pending_row(
         await until(lambda: all_acknowledged(observer))
         assert NATS.encode() not in bench.health.report()[1]
     assert (row.event_id, row.user_id, row.state) == (given.event.id, "alice", PushState.PENDING)
+
+
+async def test_s2_a_notification_goes_all_the_way_to_the_provider(
+    observer: Client, benches: Callable[..., Bench], store: Store
+) -> None:
+    """An event of the user's own stream is a delivery like a message, and its push says what the system said."""
+    told = notified()
+    bench = benches()
+    async with bench.running("inbox", "dispatch"):
+        await publish(observer, offline("alice", notification_event(told)))
+        await until(lambda: bench.provider.sent)
+        await until(lambda: all_acknowledged(observer))
+    [push] = bench.provider.sent
+    assert (push.id, push.title, push.content) == (told.notification.id, "Your appointment", "tomorrow at nine")
 
 
 async def test_the_same_delivery_again_is_the_same_row(

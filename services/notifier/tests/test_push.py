@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from contracts.devices import DeviceType
-from contracts.messages import MessageType, SenderType
+from contracts.ids import new_id
+from contracts.messages import MessageType, Notice, SenderType
 from notifier.push import Priority, compose
 
-from .support import message
+from .support import message, notified
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,39 @@ def test_important_means_high_priority_and_the_data_opens_the_conversation() -> 
     assert push.priority is Priority.HIGH
     assert compose(message(), "alice").priority is Priority.NORMAL
     assert push.data == {"conversation_id": important.conversation_id, "action": "open_conversation"}
+
+
+def test_s5_a_notice_in_a_conversation_has_its_own_title() -> None:
+    """A system notification says what it is about instead of who sent it; a tap opens the conversation."""
+    notice = message(
+        sender_id="system",
+        sender_type=SenderType.SYSTEM,
+        sender_name=None,
+        message_type=MessageType.SYSTEM,
+        content="at 22:00",
+        notice=Notice(title="Maintenance", type="maintenance"),
+    )
+    push = compose(notice, "alice")
+    assert (push.title, push.content) == ("Maintenance", "at 22:00")
+    assert push.data == {"conversation_id": notice.conversation_id, "action": "open_conversation"}
+
+
+@pytest.mark.parametrize(
+    ("action", "conversation_id", "opens"),
+    [
+        ("open_appointment", None, "open_appointment"),
+        ("open_appointment", new_id(), "open_appointment"),
+        (None, new_id(), "open_conversation"),
+        (None, None, "open_notifications"),
+    ],
+)
+def test_s2_a_notification_brings_its_own_words_and_action(
+    action: str | None, conversation_id: str | None, opens: str
+) -> None:
+    """Title and content are the notification's; the action is the application's, or what it belongs to."""
+    told = notified(action=action, conversation_id=conversation_id, is_important=True)
+    push = compose(told, "alice")
+    assert (push.id, push.title, push.content) == (told.notification.id, "Your appointment", "tomorrow at nine")
+    assert push.priority is Priority.HIGH
+    expected = {"action": opens, "type": "appointment_reminder"}
+    assert push.data == (expected if conversation_id is None else expected | {"conversation_id": conversation_id})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from contracts.events import MessageCreated
+from contracts.events import MessageCreated, UserNotified
 from notifier.deliveries import Delivery, SkipReason
 
 
@@ -18,7 +18,7 @@ from notifier.deliveries import Delivery, SkipReason
 class Send:
     """Push it now."""
 
-    message: MessageCreated
+    told: MessageCreated | UserNotified
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,13 @@ Decision: TypeAlias = Send | Skip | Later
 def decide(delivery: Delivery, now: datetime) -> Decision:
     """The decision for `delivery` at the instant `now`; no rule of this release waits, so `now` changes nothing yet."""
     message = delivery.data
+    if isinstance(message, UserNotified):
+        # The system says it to this one user; only a delivery that was misdirected is not for him.
+        ours = message.notification.user_id == delivery.user_id
+        return Send(message) if ours else Skip(SkipReason.EXCLUDED)
     if not isinstance(message, MessageCreated):
-        newer_message = delivery.event.type == MessageCreated.type
-        return Skip(SkipReason.UNKNOWN_VERSION if newer_message else SkipReason.NOT_A_MESSAGE)
+        newer = message is None and delivery.event.type in (MessageCreated.type, UserNotified.type)
+        return Skip(SkipReason.UNKNOWN_VERSION if newer else SkipReason.NOT_A_MESSAGE)
     if message.sender_id == delivery.user_id:
         return Skip(SkipReason.OWN_MESSAGE)
     if delivery.user_id in message.exclude_user_ids:

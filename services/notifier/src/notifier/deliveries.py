@@ -27,15 +27,15 @@ class SkipReason(StrEnum):
     """Why a push was not sent; stored, shown by the API, and a label of the metrics."""
 
     NOT_A_MESSAGE = "not_a_message"
-    """Only new messages become pushes."""
+    """Only new messages and notifications become pushes."""
     OWN_MESSAGE = "own_message"
     """The user wrote it."""
     EXCLUDED = "excluded"
-    """The sender's application left this user out (`exclude_user_id`)."""
+    """The sender's application left this user out (`exclude_user_id`), or it is a notification for somebody else."""
     DELETED = "deleted"
     """The message is a tombstone by now."""
     UNKNOWN_VERSION = "unknown_version"
-    """A message event of a later release than this notifier."""
+    """A message or notification of a later release than this notifier."""
 
 
 @dataclass(frozen=True, slots=True)

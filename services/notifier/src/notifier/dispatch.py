@@ -135,8 +135,8 @@ class Dispatch:
                 return Skipped(reason)
             case Later(when):
                 return Postponed(when)
-            case Send(message):
-                return await self._send(delivery, compose(message, delivery.user_id))
+            case Send(told):
+                return await self._send(delivery, compose(told, delivery.user_id))
 
     async def _send(self, delivery: Delivery, push: Push) -> Outcome:
         try:
