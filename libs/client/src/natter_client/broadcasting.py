@@ -124,11 +124,14 @@ class BroadcastingService:
         await self._carefully("broadcast_typing_status", send, None)
 
     async def broadcast_read_status(self, conversation_id: str, user_id: str, message_ids: Sequence[str]) -> None:
-        """Tell the others, and the reader's other devices, that these messages (and all before them) were read."""
+        """Tell the others, and the reader's other devices, that these messages (and all before them) were read.
+
+        They are named by Natter's ids, or by the application's own: of those the conversation's newest 2,000 are known.
+        """
 
         async def send() -> None:
             path = f"/conversations/{_conversation(conversation_id)}/read"
-            ids = [str(one) for one in message_ids]
+            ids = [client_msg_id(one) for one in message_ids if one is not None]
             for start in range(0, len(ids), READ_IDS_MAX):
                 body = {"user_id": user_id, "message_ids": ids[start : start + READ_IDS_MAX]}
                 await self._caller.call("PUT", path, body=body, headers=self._sent_along())

@@ -236,8 +236,10 @@ class ReadBody(Body):
 
     seq: int | None = Field(default=None, ge=1, le=2**62)
     user_id: UserId | None = Field(default=None, description="Service and admin only.")
-    message_ids: Annotated[list[Uuid], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
-        default=None, description="Service and admin only; the latest of them counts. Instead of `seq`."
+    message_ids: Annotated[list[ClientMsgId], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
+        default=None,
+        description="Service and admin only; instead of `seq`. Ids, or the senders' own (`client_msg_id`) of recent "
+        "messages; the latest of them counts.",
     )
 
     @model_validator(mode="after")
