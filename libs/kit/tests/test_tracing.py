@@ -52,6 +52,14 @@ def test_a_newer_version_is_read_as_far_as_we_know_it() -> None:
     assert tracing.child_of(newer).startswith("00-")
 
 
+def test_what_a_log_line_says() -> None:
+    """The trace id or nothing, from an event or from the text that is kept beside it."""
+    assert tracing.told(GIVEN) == {"trace_id": TRACE}
+    assert tracing.told(None) == tracing.told("nonsense") == {}
+    assert tracing.within(f'{{"actor": "traceparent", "traceparent": "{GIVEN}"}}') == GIVEN
+    assert tracing.within('{"actor": "traceparent"}') is None
+
+
 async def test_each_task_has_its_own_trace() -> None:
     """Two requests at the same time do not mix up their log lines."""
 

@@ -12,6 +12,8 @@ _TRACEPARENT = re.compile(
     r"^(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<parent>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<rest>-.*)?\Z"
 )
 
+_IN_JSON = re.compile(r'"traceparent":\s*"([0-9a-f-]{55,})"')
+
 _current: ContextVar[str | None] = ContextVar("natter_traceparent", default=None)
 
 # Ids must be unlikely to meet, not hard to guess; asking the system for entropy would cost a call for every request.
@@ -54,6 +56,18 @@ def trace_id(traceparent: str | None) -> str | None:
     """The 32 hexadecimal digits that all steps of one trace share; None if there are none."""
     parts = _parts(traceparent)
     return None if parts is None else parts["trace"]
+
+
+def told(traceparent: str | None) -> dict[str, str]:
+    """`trace_id` for a log line, if there is one: `log.debug("…", **tracing.told(event.traceparent))`."""
+    found = trace_id(traceparent)
+    return {} if found is None else {"trace_id": found}
+
+
+def within(text: str) -> str | None:
+    """The first `traceparent` in a JSON text, found without reading the text as JSON."""
+    found = _IN_JSON.search(text) if "traceparent" in text else None
+    return None if found is None else found[1]
 
 
 def _parts(traceparent: str | None) -> re.Match[str] | None:

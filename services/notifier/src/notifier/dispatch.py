@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import groupby
 
 from contracts import times
+from kit import tracing
 from kit.backoff import full_jitter
 from kit.health import Health
 from kit.logs import Stage, logger
@@ -205,6 +206,7 @@ class Dispatch:
             "seq": event.seq,
             "event_id": event.id,
             "user_id": delivery.user_id,
+            **tracing.told(event.traceparent),
         }
         match outcome:
             case Sent(provider):

@@ -47,6 +47,7 @@ from contracts.errors import ContractError
 from contracts.frames import event_frame
 from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream
+from kit import tracing
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -197,7 +198,7 @@ class Fanout:
             recipients += asked.difference(recipients)
         work.about = wanted.about(event, tell=len(recipients) <= self._settings.live_members_max)
         headers = _headers(event, wanted)
-        about = {"stream": event.subject, "seq": event.seq, "event_id": event.id}
+        about = {"stream": event.subject, "seq": event.seq, "event_id": event.id, **tracing.told(event.traceparent)}
         log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
         now = asyncio.get_running_loop().time()
         for user_id in recipients:

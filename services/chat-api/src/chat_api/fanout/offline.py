@@ -23,7 +23,7 @@ from contracts.delivery import OfflineDelivery, OfflineReason
 from contracts.envelope import Envelope
 from contracts.streams import OFFLINE_DELIVERY
 from contracts.times import now
-from kit import bus
+from kit import bus, tracing
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -155,6 +155,7 @@ class OfflineHandover:
                     event_id=event.id,
                     user_id=undelivered.user_id,
                     reason=undelivered.reason.value,
+                    **tracing.told(event.traceparent),
                 )
                 return handover
         return None

@@ -35,7 +35,7 @@ from chat_api.store.database import connect, is_away
 from chat_api.store.keys import Key
 from contracts import subjects
 from contracts.stream_ids import parse_stream_id
-from kit import cancellation
+from kit import cancellation, tracing
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -244,4 +244,5 @@ def _measure(rows: Sequence[asyncpg.Record]) -> None:
     metrics.relay_published.inc(len(rows))
     for row in rows:
         metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())
-        log.debug("relayed", stage=Stage.ROUTE, stream=row["stream"], seq=row["seq"], event_id=str(row["event_id"]))
+        about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
+        log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
