@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from contracts import subjects
@@ -29,38 +28,9 @@ from ws_edge.app import Edge
 from ws_edge.testing.raw import RawClient, client_frame, upgrade_request
 from ws_edge.testing.servers import NatsServer, running_edge, token, until
 
+from .support import close_code, flushed, frame, joined
+
 STREAM = f"conversation:{new_id()}"
-
-
-@contextlib.asynccontextmanager
-async def joined(edge: Edge, user_id: str, query: str = "", **options: Any) -> AsyncIterator[ClientConnection]:
-    """A client that has got its `connected` frame."""
-    headers = {"Authorization": f"Bearer {token(edge, user_id)}"}
-    url = f"ws://127.0.0.1:{edge.port}/v1/ws{query}"
-    async with connect(url, additional_headers=headers, **{"compression": None, **options}) as client:
-        assert (await frame(client))["action"] == "connected"
-        yield client
-
-
-async def frame(client: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        return dict(json.loads(await client.recv()))
-
-
-async def close_code(client: ClientConnection) -> int:
-    """The code the server closes with; frames before it are skipped."""
-    async with asyncio.timeout(10):
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await client.recv()
-    assert client.close_code is not None
-    return client.close_code
-
-
-async def flushed(client: Client) -> None:
-    """The server has everything: nats-py's PING may overtake what was written just before, a second one cannot."""
-    await client.flush()
-    await client.flush()
 
 
 class FanOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,7 @@ from ws_edge.connection import Connection, Limits, Surroundings, TurnEnd
 from ws_edge.delivery import Delivery
 from ws_edge.metrics import Figures
 from ws_edge.registry import Registry
+from ws_edge.testing.messages import FakeMessage
 from ws_edge.testing.wire import MemoryWire
 
 HEADER = "d 1 conversation:c"
@@ -121,3 +123,43 @@ def test_receipt_without_room_is_counted() -> None:
     bench.turn()
     phone.pong(b"1")
     assert (bench.figures.receipts, bench.figures.receipts_dropped) == (0, 1)
+
+
+def test_only_the_named_kinds_of_device_get_it_and_confirm() -> None:
+    """Seed row S13: routing by device type; without such a device there is no receipt at all."""
+    bench = Bench()
+    phone, phone_wire = bench.socket(DeviceType.MOBILE)
+    laptop, laptop_wire = bench.socket(DeviceType.DESKTOP)
+    headers = {"Natter-Delivery": HEADER, "Natter-Devices": "mobile,tablet"}
+    bench.delivery.on_message("ann", FakeMessage("natter.user.ann", b"{}", "r", headers))
+    bench.turn()
+    assert (len(phone_wire.writes), laptop_wire.writes) == (1, [])
+    laptop.pong(b"1")
+    assert bench.published == []
+    phone.pong(b"1")
+    assert [receipt.device_type for _, receipt in bench.published] == [DeviceType.MOBILE]
+    bench.delivery.on_message(
+        "ann", FakeMessage("natter.user.ann", b"{}", "r", {**headers, "Natter-Devices": "tablet"})
+    )
+    bench.turn()
+    assert bench.figures.homeless == 1
+
+
+def test_a_signal_that_is_not_renewed_is_taken_back() -> None:
+    """Typing ends by a frame of its own; once it has ended in words, by no other."""
+    bench = Bench()
+    _, wire = bench.socket(DeviceType.MOBILE)
+    key = f"typing:{new_id()}:bob"
+    bench.delivery.deliver("ann", b"{}", f"x 6000 {key}", "")
+    assert len(bench.delivery.expiry) == 1
+    bench.delivery._take_back("ann", key)
+    bench.turn()
+    assert json.loads(wire.frames()[-1][1])["data"] == {
+        "conversation_id": key.split(":")[1],
+        "user_id": "bob",
+        "is_typing": False,
+    }
+    bench.delivery.deliver("ann", b"{}", f"x 6000 {key}", "")
+    bench.delivery.deliver("ann", b"{}", f"l {key}", "")
+    bench.delivery.deliver("ann", b"{}", "x 6000 other:kind", "")
+    assert len(bench.delivery.expiry) == 0
