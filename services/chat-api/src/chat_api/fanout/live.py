@@ -79,6 +79,9 @@ class LiveNews:
                     await self._say(about, seq)
                 except (DatabaseUnavailable, nats.errors.Error, OSError) as away:
                     log.debug("live news dropped", stage=Stage.DELIVER, error=type(away).__name__)
+                except Exception as failed:
+                    # Deliveries must not end because of what is only news.
+                    log.error("live news cannot be told", stage=Stage.DELIVER, exc_info=failed)
                 # A conversation in which everybody reads at once is many frames: others come in between.
                 await asyncio.sleep(0)
             await asyncio.sleep(EVERY_S)

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chat_api.fanout.receipts import ReceiptBook, Undelivered, Work
+from chat_api.fanout.receipts import PAST_MAX, About, Heard, ReceiptBook, Undelivered, Work
 from contracts.delivery import OfflineReason
 from contracts.devices import DeviceType
 from contracts.envelope import Envelope
@@ -43,6 +43,41 @@ def work(*, important: bool = False) -> tuple[Work, Done]:
     """A work that is still being added to."""
     done = Done()
     return Work(EVENT, done, important), done
+
+
+ABOUT = About(_SUBJECT, 1)
+
+
+def test_every_device_is_heard_the_first_as_such() -> None:
+    """Also after the delivery is settled, and after it was given up; a ticket of long ago says nothing."""
+    receipts, (one, _) = book(), work()
+    one.about = ABOUT
+    ticket, late = receipts.open(one, "bob", 0), receipts.open(one, "carol", 0)
+    assert receipts.heard(ticket, DESKTOP) == Heard(ABOUT, "bob", first=True)
+    assert receipts.receipt(ticket, DESKTOP, 1)
+    assert receipts.heard(ticket, MOBILE) == Heard(ABOUT, "bob", first=False)
+    assert [gone.user_id for gone in receipts.expired(100)] == ["carol"]
+    assert receipts.heard(late, MOBILE) == Heard(ABOUT, "carol", first=True)
+    assert receipts.heard(late, MOBILE) == Heard(ABOUT, "carol", first=False)
+    for _ in range(PAST_MAX):
+        receipts.receipt(receipts.open(one, "dave", 0), MOBILE, 1)
+    assert receipts.heard(ticket, TABLET) is None
+    assert receipts.heard(10**12, MOBILE) is None
+
+
+def test_a_device_that_is_not_meant_does_not_count() -> None:
+    """Its receipt settles nothing and is not heard, neither in time nor late."""
+    receipts, (one, done) = book(), work()
+    one.about = ABOUT._replace(devices=frozenset({MOBILE}))
+    ticket = receipts.open(one, "bob", 0)
+    one.all_added()
+    assert receipts.heard(ticket, DESKTOP) is None
+    assert not receipts.receipt(ticket, DESKTOP, 1)
+    assert done.times == 0
+    assert receipts.heard(ticket, MOBILE) == Heard(one.about, "bob", first=True)
+    assert receipts.receipt(ticket, MOBILE, 1)
+    assert receipts.heard(ticket, DESKTOP) is None
+    assert done.times == 1
 
 
 def test_a_receipt_settles_a_delivery_once() -> None:
