@@ -13,7 +13,7 @@ from kit.logs import Stage
 from notifier.metrics import Metric
 from ws_edge.metrics import Name as EdgeName
 
-from .pages import ROOT, name, pages
+from .pages import ROOT, fences, name, pages, section
 
 GAUGES_AND_HISTOGRAMS = {
     EdgeName.CONNECTIONS,
@@ -50,3 +50,13 @@ def test_every_metric_is_told() -> None:
 def test_every_stage_is_told() -> None:
     """docs/operations.md says of each stage what it means."""
     assert {str(stage) for stage in Stage} <= set(re.findall(r"`([a-z_]+)`", OPERATIONS))
+
+
+@pytest.mark.parametrize("story", ["A message is not shown at once", "Presence is wrong", "A message is lost"])
+def test_the_three_stories_are_told(story: str) -> None:
+    """Seed row S24: each with log lines as the services write them, and with what to ask."""
+    told = section(OPERATIONS, story)
+    lines = re.findall(r"^[\d.]+ (chat-api|ws-edge|notifier) +stage=(\w+)", fences(told), re.MULTILINE)
+    assert len(lines) >= 3
+    assert {stage for _, stage in lines} <= {str(stage) for stage in Stage}
+    assert "`GET /v1/" in told
