@@ -164,7 +164,7 @@ async def test_a_new_token_brings_its_roles(edge: Edge, sender: Client) -> None:
 async def test_admins_get_live_figures(nats_server: NatsServer, sender: Client) -> None:
     """Asked once per edge and interval, told to all admin sockets, and only while there is one."""
     answers = await chat_api(sender, "stats", {"connections": 3})
-    admin = {"roles": ("admin",)}
+    query = "?connection_type=admin"
     async with (
         running_edge(nats_server.url, stats_interval_s=0.05) as edge,
         joined(edge, "kim", roles=("admin",)) as chat,
@@ -172,8 +172,8 @@ async def test_admins_get_live_figures(nats_server: NatsServer, sender: Client) 
         await silence(chat)
         assert answers.asked == []
         async with (
-            joined(edge, "root", "?connection_type=admin", **admin) as one,
-            joined(edge, "root", "?connection_type=admin", **admin) as two,
+            joined(edge, "root", query, roles=("admin",)) as one,
+            joined(edge, "root", query, roles=("admin",)) as two,
         ):
             for client in (one, two, one):
                 assert await frame(client) == {"action": "stats", "data": {"connections": 3}}
