@@ -33,6 +33,10 @@ class Undocumented(Exception):
     """The edge did something that no page tells."""
 
 
+class NotAdmitted(Exception):
+    """The edge could not let anybody in at that moment (1011, documented): nothing was played."""
+
+
 @dataclass
 class Tally:
     """What was played, and what came of it."""
@@ -64,6 +68,7 @@ class Dialogue:
         self._tally = tally
         self._refs: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self._greeted = False
         self._closed: int | None = None
         self._fault: BaseException | None = None
 
@@ -72,6 +77,9 @@ class Dialogue:
         reader, writer = await wire.connect(self._hostile.url, self._hostile.token, device_id=new_id())
         listening = asyncio.create_task(self._listen(reader, writer))
         try:
+            await self._until(lambda: self._greeted, "not greeted")
+            if not self._greeted and self._closed == CloseCode.INTERNAL_ERROR:
+                raise NotAdmitted
             for case in cases:
                 await self._one(case, writer, ping)
                 if self._closed is not None or case.outcome in (Outcome.CLOSED, Outcome.TORN):
@@ -160,6 +168,7 @@ class Dialogue:
         told = json.loads(payload)
         name = judge(told)
         self._tally.answers[name] += 1
+        self._greeted = self._greeted or name == ServerAction.CONNECTED.value
         ref = told.get("ref")
         if isinstance(ref, str):
             self._refs[ref] = name
@@ -202,6 +211,18 @@ class Edge:
         return int(self.process.num_fds())
 
 
+async def _admitted(hostile: Hostile, tally: Tally, cases: list[Case], generator: Generator) -> None:
+    """Play a dialogue; a busy edge gets a second and a third chance to let us in."""
+    for last in (False, False, True):
+        try:
+            await Dialogue(hostile, tally).play(cases, generator.ping)
+        except NotAdmitted:
+            if last:
+                raise
+        else:
+            return
+
+
 async def play(
     attackers: list[Hostile], *, frames: int, seed: int, tally: Tally, progress: Callable[[int], object]
 ) -> None:
@@ -218,8 +239,8 @@ async def play(
             played += 1
             cases = generator.dialogue()
             try:
-                await Dialogue(hostile, tally).play(cases, generator.ping)
-            except (Undocumented, ConnectionError, TimeoutError, asyncio.IncompleteReadError) as fault:
+                await _admitted(hostile, tally, cases, generator)
+            except (NotAdmitted, Undocumented, ConnectionError, TimeoutError, asyncio.IncompleteReadError) as fault:
                 kinds = [case.kind for case in cases]
                 tally.wrong.append(f"seed {seed}, attacker {number}, dialogue {played} {kinds}: {fault!r}")
             tally.dialogues += 1
