@@ -65,6 +65,7 @@ class Servers:
             "fanout_ack_wait_s": 20.0,
             "fanout_lease_s": 2.0,
             "fanout_settle_s": 0.3,
+            "rate_limits": False,
             "relay_poll_s": 0.1,
             "relay_publish_timeout_s": 1.0,
         }

@@ -32,8 +32,7 @@ GRACE_S = 10.0
 @pytest.fixture
 async def api_here(settings: ChatApiSettings, engine: AsyncEngine, uow: PostgresUnitOfWork) -> AsyncIterator[Served]:
     """The application on the fresh database; nobody is held back."""
-    quiet = settings.model_copy(update={"rate_limits": False})
-    async with served(quiet, engine, uow) as made:
+    async with served(settings, engine, uow) as made:
         yield made
 
 

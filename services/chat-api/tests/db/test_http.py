@@ -564,7 +564,7 @@ async def test_openapi_lists_each_route_s_errors(chat: Chat) -> None:
         assert "429" in statuses
         if "requestBody" in operation:
             assert {"413", "422"} <= statuses, (method, path)
-        if "{" in path:
+        if "{" in path and (method, path) in expected:
             assert {"404", "422"} <= statuses, (method, path)
         for status, response in operation["responses"].items():
             if int(status) >= 400:

@@ -13,9 +13,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chat_api.access import Access
 from chat_api.commands import handlers
-from chat_api.commands.batcher import SendBatcher
 from chat_api.domain.commands import (
     AddParticipants,
     AdvanceRead,
@@ -26,24 +24,19 @@ from chat_api.domain.commands import (
 )
 from chat_api.domain.errors import Refused
 from chat_api.http import sync_cursor
-from chat_api.http.app import create_app
-from chat_api.http.context import Context
-from chat_api.http.passwords import Passwords
 from chat_api.http.sync_cursor import IncrementCursor, user_mark
-from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
-from chat_api.signals import Signals
 from chat_api.store import event_store
 from chat_api.store.event_store import NewEvent
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing import AT, SERVICE, after, create, register, send
+from chat_api.testing_http import served
 from contracts.codes import ErrorCode
 from contracts.events import UserRegistered
 from contracts.ids import new_id
 from contracts.stream_ids import UserStream
 from contracts.sync import SyncPage
 from kit import tokens
-from kit.health import Health
 
 
 class Syncer:
@@ -91,16 +84,9 @@ class Syncer:
 async def syncer(
     settings: ChatApiSettings, engine: AsyncEngine, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any]
 ) -> AsyncIterator[Syncer]:
-    """The application itself, on the fresh database; nobody sends through it."""
-
-    async def carry(_commands: Any) -> list[Any]:
-        raise AssertionError("nobody sends here")
-
-    sends = SendBatcher(carry, lanes=1, batch_max=1, queue_max=1)
-    signals, access = Signals(settings, engine), Access.of(settings, uow)
-    app = create_app(Context(settings, engine, uow, sends, Passwords(1), Health(), PresenceBook(), signals, access))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://natter") as http:
-        yield Syncer(http, settings, db)
+    """The application itself, on the fresh database."""
+    async with served(settings, engine, uow) as here:
+        yield Syncer(here.http, settings, db)
 
 
 async def users(uow: PostgresUnitOfWork, *names: str) -> None:
