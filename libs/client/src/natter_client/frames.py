@@ -10,7 +10,10 @@ from pydantic_core import from_json
 from contracts.frames import ACTION_OF_EVENT, ServerAction
 from natter_client.timeline import Delivered, Source
 
-_EVENT_OF_ACTION = {action.value: event for event, action in ACTION_OF_EVENT.items()}
+_EVENT_OF_ACTION = {action.value: event for event, action in ACTION_OF_EVENT.items()} | {
+    # A message that is a notice has an action of its own; in the conversation's order it is a message like every other.
+    ServerAction.SYSTEM_NOTIFICATION.value: "message.created",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ class Frame:
             event_type = step if isinstance(step, str) else event_type
             own = {name: value for name, value in self.data.items() if name != "event"}
             return Delivered(self.stream, self.seq, event_type, own, Source.LIVE)
+        if self.action == ServerAction.DIRECT_MESSAGE:
+            # The frame is the notification alone; as an event it has it inside.
+            return Delivered(self.stream, self.seq, event_type, {"notification": self.data}, Source.LIVE)
         return Delivered(self.stream, self.seq, event_type, self.data, Source.LIVE)
 
 

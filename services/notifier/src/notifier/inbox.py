@@ -6,6 +6,7 @@ What cannot be read is written down beside the rest and taken off the stream, so
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import nats.errors
@@ -14,13 +15,14 @@ from nats.aio.msg import Msg
 
 from contracts import subjects
 from contracts.errors import ContractError, Undecodable
-from kit import bus
+from kit import bus, tracing
 from kit.backoff import full_jitter
+from kit.figures import Figures
 from kit.health import Health
 from kit.logs import Stage, logger
 from notifier.deliveries import read_offline
 from notifier.errors import PullBroken, StoreRefused, StoreUnavailable
-from notifier.metrics import Metrics
+from notifier.metrics import Metric, Metrics
 from notifier.pull import Pull, PullOptions
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop, Stopped
@@ -48,6 +50,7 @@ class Inbox:
         self._wake = wake
         self._stop = stop
         self._pull: Pull | None = None
+        self._figures = Figures("notifier", metrics.registry, (Metric.SENT.value,))
 
     async def run(self) -> None:
         """Until told to stop; whatever is away meanwhile is waited for."""
@@ -62,7 +65,12 @@ class Inbox:
                     on_disconnected=self._on_disconnected,
                 )
             )
-            await self._pull_for_ever(client)
+            telling = asyncio.create_task(self._figures.tell(client))
+            try:
+                await self._pull_for_ever(client)
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
         except Stopped:
             pass
         finally:
@@ -151,7 +159,8 @@ class Inbox:
             self._metrics.duplicates.inc(len(deliveries) - new)
             for each in deliveries:
                 event = each.offline.event
-                log.debug("delivery received", stage=Stage.RECEIVED, event_id=event.id, user_id=each.offline.user_id)
+                about = {"event_id": event.id, "user_id": each.offline.user_id, **tracing.told(event.traceparent)}
+                log.debug("delivery received", stage=Stage.RECEIVED, **about)
             if new:
                 self._wake.set()
             return
