@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
 SOURCES := $(wildcard libs/*/src services/*/src)
 # mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
-TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo)
+TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo examples)
 INTEGRATION := tests/integration
 # make chaos: how many runs, and the seed of the first.
 RUNS ?= 20

@@ -12,8 +12,8 @@ _HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
 
 
 def pages() -> list[Path]:
-    """Every page that a person reads: those at the top, and all of docs/."""
-    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+    """Every page that a person reads: those at the top, all of docs/, and those beside the examples."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 
 
 def name(page: Path) -> str:

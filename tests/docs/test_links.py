@@ -12,7 +12,7 @@ from .pages import ROOT, anchors, fences, name, pages, without_fences
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-FOLDERS = ("bench", "deploy", "docs", "libs", "services", "tests", ".ci")
+FOLDERS = ("bench", "deploy", "docs", "examples", "libs", "services", "tests", ".ci")
 FILE = re.compile(rf"^(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*{{}},-]*(?:::\w+)?$")
 AT_THE_TOP = re.compile(r"^(?:Makefile|[\w-]+\.(?:md|toml|yml|lock))$")
 MAKE = re.compile(r"(?:^|[\s;&|])make ([a-z][a-z-]*)")
