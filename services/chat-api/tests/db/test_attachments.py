@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -17,11 +18,15 @@ import pytest
 from nats.js import JetStreamContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api import migrate
 from chat_api.attachments_sweeper import AttachmentsSweeper
 from chat_api.blobs.base import BlobMissing
 from chat_api.blobs.nats import NatsBlobs
+from chat_api.console import EventsProgress
 from chat_api.files import Files
 from chat_api.settings import ChatApiSettings
+from chat_api.store import rebuild
+from chat_api.store.database import create_engine
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing_http import Served, served
 from contracts.attachments import ATTACHMENT_BYTES_MAX
@@ -322,6 +327,30 @@ async def test_two_that_send_one_file_at_once(people: People) -> None:
         )
     )
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 5
+
+
+async def test_the_record_says_it_all(people: People, settings: ChatApiSettings) -> None:
+    """An edit keeps the file; read tables that are made anew from the events are equal, also of a deleted message."""
+    ben, _ = await people.user("ben")
+    _, token = await people.user("anna")
+    c = await people.conversation(token, ben)
+    file, gone = await people.upload(token), await people.upload(token)
+    kept, deleted = await people.send(token, c, file), await people.send(token, c, gone)
+    edited = await people.app.call("PATCH", f"/v1/messages/{kept['id']}", token, json={"content": "look again"})
+    assert edited.json()["attachment"] == file
+    await people.app.call("DELETE", f"/v1/messages/{deleted['id']}", token)
+    engine = create_engine(settings, "test rebuild", patient=True)
+    try:
+        found = await rebuild.rebuild(
+            engine,
+            revision=migrate.head_revision(),
+            migration_lock=migrate.MIGRATION_LOCK,
+            check=True,
+            progress=EventsProgress("test", stream=io.StringIO()),
+        )
+    finally:
+        await engine.dispose()
+    assert rebuild.equal(found), found
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -31,8 +31,12 @@ def app() -> FastAPI:
     async def parsed(body: _Body) -> int:
         return len(body.text)
 
+    @made.post("/large")
+    async def large(request: Request) -> int:
+        return len(await request.body())
+
     errors.install(made)
-    made.add_middleware(RequestLimits, body_bytes_max=LIMIT)
+    made.add_middleware(RequestLimits, body_bytes_max=LIMIT, larger={"/large": 3 * LIMIT})
     return made
 
 
@@ -73,6 +77,24 @@ async def test_a_body_above_the_limit_is_too_large(client: httpx.AsyncClient, pa
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_path_may_have_a_larger_limit(client: httpx.AsyncClient, chunked: bool) -> None:
+    """This path and no other, not even one below it; and it is a limit all the same."""
+    body = b"x" * 3 * LIMIT
+
+    async def pieces(data: bytes) -> AsyncIterator[bytes]:
+        for at in range(0, len(data), 100):
+            yield data[at : at + 100]
+
+    async def status(path: str, data: bytes) -> int:
+        return (await client.post(path, content=pieces(data) if chunked else data)).status_code
+
+    assert await status("/large", body) == 200
+    assert await status("/large", body + b"x") == 413
+    assert await status("/raw", body) == 413
+    assert await status("/large/more", body) in (404, 413)
 
 
 async def test_a_lying_length_is_not_believed(client: httpx.AsyncClient) -> None:

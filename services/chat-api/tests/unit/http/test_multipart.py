@@ -15,7 +15,7 @@ from chat_api.http.multipart import NotMultipart, Part, PartEnd, boundary_of, ev
 def form(data: bytes = b"abc\r\n--def") -> tuple[str, bytes]:
     """A form as another implementation writes it: its boundary, and the whole."""
     request = httpx.Request(
-        "POST", "http://x/", files={"file": ('röntgen 1.png', data, "image/png")}, data={"duration_ms": "5"}
+        "POST", "http://x/", files={"file": ("röntgen 1.png", data, "image/png")}, data={"duration_ms": "5"}
     )
     boundary = boundary_of(request.headers["content-type"])
     assert boundary is not None
@@ -47,7 +47,7 @@ async def test_a_form_is_the_same_in_all_pieces(data: bytes, size: int) -> None:
     boundary, body = form(data)
     assert await parsed(boundary, body, size) == [
         (Part("duration_ms", None), b"5"),
-        (Part("file", 'röntgen 1.png'), data),
+        (Part("file", "röntgen 1.png"), data),
     ]
 
 

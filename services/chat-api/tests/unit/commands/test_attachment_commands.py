@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from chat_api.commands import handlers
+from chat_api.commands.attachments import finish_upload
 from chat_api.commands.handlers import Sent
+from chat_api.commands.ports import Once
 from chat_api.domain.attachments import Upload
 from chat_api.domain.commands import Actor, DeleteMessage, SendMessage
-from chat_api.domain.errors import InvalidAttachment
+from chat_api.domain.errors import IdempotencyConflict, InvalidAttachment, NotFound
 from chat_api.testing import AT, MemoryTransaction, MemoryUnitOfWork, create, register, send, upload
 
 
@@ -85,3 +89,19 @@ async def test_a_batch_without_files_asks_nothing(monkeypatch: Any) -> None:
     assert asked == []
     await handlers.send_messages([send(c, "alice"), carrying(c, "bob", upload("bob"))], uow)
     assert len(asked) == 1
+
+
+async def test_the_same_key_is_the_same_file() -> None:
+    """A repeat gets the first one; another file under the key is a conflict; one that was given up is not there."""
+    uow = MemoryUnitOfWork()
+    files = [upload("alice", name=f"{number}.png") for number in range(4)]
+    for file in files[:3]:
+        uow.add_upload(file)
+    first, again, other, gone = (file.attachment for file in files)
+    once = Once("alice", "key", b"same")
+    assert await finish_upload(first, AT, uow, once) == first
+    assert await finish_upload(again, AT, uow, once) == first
+    with pytest.raises(IdempotencyConflict):
+        await finish_upload(other, AT, uow, Once("alice", "key", b"other"))
+    with pytest.raises(NotFound):
+        await finish_upload(gone, AT, uow, None)
