@@ -48,7 +48,8 @@ def test_one_carries_ones_own_unused_uploads_only() -> None:
 
 def test_a_service_sends_what_somebody_else_has_uploaded() -> None:
     """A host application uploads under its own name and speaks for its users; a used file stays used."""
-    assert fitting(upload("host"), DraftType.IMAGE, "alice", privileged=True)
+    file = upload("host")
+    assert fitting(file, DraftType.IMAGE, "alice", privileged=True) == file.attachment
     with pytest.raises(InvalidAttachment):
         fitting(upload("host", used=True), DraftType.IMAGE, "alice", privileged=True)
 
