@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from contracts.ids import new_id
@@ -54,7 +55,7 @@ async def test_a_system_notification_reaches_everybody(world: World) -> None:
     async with world.device(alice, edge=1) as desk, world.device(bob, edge=2) as phone:
         said = await world.service.ok("POST", f"/v1/conversations/{c}/system-notifications", json=NOTICE)
         for device in (desk, phone):
-            await eventually(lambda device=device: device.actions("system_notification"))
+            await eventually(partial(device.actions, "system_notification"))
             (frame,) = device.actions("system_notification")
             assert (frame["stream"], frame["seq"]) == (f"conversation:{c}", said["seq"])
             assert frame["data"] == said
@@ -79,7 +80,7 @@ async def test_a_direct_message_reaches_one_user_on_all_devices(world: World) ->
     ):
         said = await world.service.ok("POST", f"/v1/users/{alice.user_id}/notifications", json=REMINDER)
         for device in (desk, phone):
-            await eventually(lambda device=device: device.actions("direct_message"))
+            await eventually(partial(device.actions, "direct_message"))
             assert [frame["data"] for frame in device.actions("direct_message")] == [said]
         assert other.actions("direct_message") == []
     assert [one["notification"] for one in await since(alice, cursor, "user.notified")] == [said]

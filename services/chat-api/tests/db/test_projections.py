@@ -188,5 +188,5 @@ def test_every_event_is_projected_or_known_not_to_be() -> None:
     from chat_api.store.projections import PROJECTIONS
     from contracts.events import EVENT_CLASSES
 
-    notes = {"user.conversation_joined", "user.conversation_left"}
+    notes = {"user.conversation_joined", "user.conversation_left", "user.admin_acted"}
     assert set(PROJECTIONS) | notes == {event.type for event in EVENT_CLASSES}
