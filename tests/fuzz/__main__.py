@@ -80,22 +80,25 @@ async def _frames(place: Place, seed: int, count: int) -> bool:
 
 
 async def _http(place: Place, seed: int, minutes: float) -> bool:
-    """schemathesis, a third of the time in each role."""
+    """schemathesis, a third of the time in each role: with ids that exist, and with whatever comes."""
     stack = place.world.stack
     good = True
     for role in http.ROLES:
-        console.print(f"HTTP as {role}", style="bold")
         user = await place.world.person(role, roles=(role,))
-        found = await http.attack(
-            stack.api_url,
-            stack.token(user.user_id, roles=(role,), ttl_s=86_400),
-            role,
-            seed=seed,
-            examples_max=10_000,
-            seconds=int(minutes * 60 / len(http.ROLES)),
-            shown=True,
-        )
-        good = found.status == 0 and good
+        token = stack.token(user.user_id, roles=(role,), ttl_s=86_400)
+        for known in (await place.known(user), None):
+            console.print(f"HTTP as {role}, {'with ids that exist' if known else 'with any ids'}", style="bold")
+            found = await http.attack(
+                stack.api_url,
+                token,
+                role,
+                seed=seed,
+                examples_max=10_000,
+                seconds=int(minutes * 60 / len(http.ROLES) / 2),
+                known=known,
+                shown=True,
+            )
+            good = found.status == 0 and good
     await place.still_well()
     return good
 

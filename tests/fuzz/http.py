@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 ROLES = ("service", "admin", "customer")
 
@@ -27,9 +29,20 @@ class Found:
 
 
 async def attack(
-    url: str, token: str, role: str, *, seed: int, examples_max: int, seconds: int | None = None, shown: bool = False
+    url: str,
+    token: str,
+    role: str,
+    *,
+    seed: int,
+    examples_max: int,
+    seconds: int | None = None,
+    known: Mapping[str, str] | None = None,
+    shown: bool = False,
 ) -> Found:
-    """Attack the chat-api at `url` with that token until all is tried, or `seconds` are over."""
+    """Attack the chat-api at `url` with that token until all is tried, or `seconds` are over.
+
+    `known` are path parameters (by name) with values that exist: made-up ids never come further than a 404.
+    """
     arguments = [
         "run",
         f"{url}/openapi.json",
@@ -49,6 +62,8 @@ async def attack(
     if seconds is not None:
         arguments += ["--max-time", str(max(1, seconds))]
     with tempfile.TemporaryDirectory() as folder:
+        lines = [f'"path.{name}" = "{value}"' for name, value in (known or {}).items()]
+        (Path(folder) / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", *arguments,
             cwd=folder,  # it leaves files where it runs

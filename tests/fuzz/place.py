@@ -11,6 +11,7 @@ import httpx
 
 from contracts.ids import new_id
 from stack import Stack, StackOptions
+from tests.integration.clients.api import Api
 from tests.integration.clients.socket import Device, device
 from tests.integration.eventually import eventually
 from tests.integration.world import World
@@ -39,6 +40,16 @@ class Place:
     """A well-behaved device on the same edge."""
     conversation_id: str
     """The bystander's."""
+
+    async def known(self, owner: Api) -> dict[str, str]:
+        """Path parameters that lead somewhere: a conversation of `owner` with a message, and somebody in it."""
+        conversation = await owner.open_conversation("peer-of-the-bystander")
+        message = await owner.send(conversation, "something to change")
+        return {
+            "conversation_id": conversation,
+            "message_id": message["id"],
+            "user_id": "peer-of-the-bystander",
+        }
 
     async def still_well(self) -> None:
         """The edge is the same process and ready, and the bystander gets what is sent to it."""
