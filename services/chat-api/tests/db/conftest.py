@@ -24,7 +24,7 @@ from chat_api.fanout import lane
 from chat_api.settings import ChatApiSettings
 from chat_api.store.database import create_engine
 from chat_api.store.unit_of_work import PostgresUnitOfWork
-from chat_api.testing_world import World
+from chat_api.testing_world import World, empty_stream
 from contracts.streams import ALL_STREAMS
 from kit import bus
 from stack.options import Backend, StackOptions
@@ -193,9 +193,7 @@ async def observer(servers: Servers) -> AsyncIterator[Client]:
     )
     js = made.jetstream()
     for definition in ALL_STREAMS:
-        with contextlib.suppress(nats.js.errors.NotFoundError):
-            await js.delete_stream(definition.name)
-        await bus.ensure_stream(js, definition)
+        await empty_stream(js, definition)
     yield made
     await bus.close(made)
 

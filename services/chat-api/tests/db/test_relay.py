@@ -23,13 +23,13 @@ from chat_api.relay.relay import _NEXT, RELAY_LOCK, Relay
 from chat_api.settings import ChatApiSettings
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing import AT, create, register, send
+from chat_api.testing_world import empty_stream
 from contracts import subjects
 from contracts.codec import decode
 from contracts.envelope import Envelope
 from contracts.ids import new_id
 from contracts.stream_ids import UserStream
 from contracts.streams import EVENTS
-from kit import bus
 
 
 async def stored(js: JetStreamContext) -> list[Envelope]:
@@ -424,8 +424,7 @@ async def test_nothing_is_stored_in_a_stream_whose_loss_nobody_noticed(
     batch = publications(6)
     await look(publisher, js)
     assert await publisher.publish(batch[:3]) == 3
-    await observer.jetstream().delete_stream(EVENTS.name)
-    await bus.ensure_stream(js, EVENTS)
+    await empty_stream(observer.jetstream(), EVENTS)
     assert await publisher.publish(batch[3:]) == 0
     assert (await js.stream_info(EVENTS.name)).state.messages == 0
     await publish_all(publisher, js, batch[3:])
