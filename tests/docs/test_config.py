@@ -67,7 +67,9 @@ def expected(heading: str) -> dict[str, tuple[str, str | None]]:
             field = settings.model_fields[name]
             if settings is LoggingSettings and name in ServiceSettings.model_fields:
                 continue
-            unit = next((unit for end, unit in UNITS.items() if name.endswith(end)), None)
+            # A rate is so many of something in a second; of what, the table says.
+            ends = () if name.endswith("_per_s") else UNITS.items()
+            unit = next((unit for end, unit in ends if name.endswith(end)), None)
             found[variable(settings, name, field)] = (default(field), unit)
     return found
 
