@@ -131,7 +131,7 @@ class BroadcastingService:
 
         async def send() -> None:
             path = f"/conversations/{_conversation(conversation_id)}/read"
-            ids = [client_msg_id(one) for one in message_ids if one is not None]
+            ids = [client_msg_id(one) for one in message_ids]
             for start in range(0, len(ids), READ_IDS_MAX):
                 body = {"user_id": user_id, "message_ids": ids[start : start + READ_IDS_MAX]}
                 await self._caller.call("PUT", path, body=body, headers=self._sent_along())

@@ -212,9 +212,9 @@ async def test_it_takes_its_time(
     )
     background(slow.run())
     await until_done(engine, broadcast_id)
-    first, last = await db.fetchrow(
-        "SELECT min(recorded_at), max(recorded_at) FROM events WHERE type = 'user.notified'"
-    )
+    row = await db.fetchrow("SELECT min(recorded_at), max(recorded_at) FROM events WHERE type = 'user.notified'")
+    assert row is not None
+    first, last = row
     assert last - first >= timedelta(seconds=0.6), "four batches of two, 0.2 s apart"
 
 

@@ -138,8 +138,13 @@ async def test_bad_notices_change_nothing(chat: Served, db: asyncpg.Connection[A
             (f"/v1/users/{alice}/notifications", REMINDER),
         ):
             await chat.call("POST", path, json=body | change, status=422)
-    for change in ({"device_types": ["toaster"]}, {"action": "no action"}, {"conversation_id": "x"}):
-        await chat.call("POST", f"/v1/users/{alice}/notifications", json=REMINDER | change, status=422)
+    wrong: tuple[dict[str, Any], ...] = (
+        {"device_types": ["toaster"]},
+        {"action": "no action"},
+        {"conversation_id": "x"},
+    )
+    for field in wrong:
+        await chat.call("POST", f"/v1/users/{alice}/notifications", json=REMINDER | field, status=422)
     assert await recorded(db) == before
 
 
@@ -220,8 +225,8 @@ async def test_sender_type_is_chat_or_system_and_nothing_else(chat: Served, db: 
         body = {"client_msg_id": new_id(), "content": "hi", "sender_type": wrong, "sender_id": alice}
         await chat.call("POST", path, json=body, status=422)
     for forbidden in ({"sender_type": "system"}, {"sender_name": "The Boss"}):
-        body = {"client_msg_id": new_id(), "content": "hi"} | forbidden
-        await chat.call("POST", path, token, json=body, status=403)
+        told = {"client_msg_id": new_id(), "content": "hi"} | forbidden
+        await chat.call("POST", path, token, json=told, status=403)
     said = await chat.call(
         "POST", path, token, json={"client_msg_id": new_id(), "content": "hi", "sender_type": "chat"}, status=201
     )

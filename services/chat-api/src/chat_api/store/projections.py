@@ -156,9 +156,7 @@ async def _registered(connection: AsyncConnection, events: Sequence[NewEvent]) -
 async def _user_updated(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
     for event in events:
         data = cast(UserUpdated, event.data)
-        await connection.execute(
-            _USER_UPDATED, {"user_id": data.user_id, "name": data.name, "roles": list(data.roles)}
-        )
+        await connection.execute(_USER_UPDATED, {"user_id": data.user_id, "name": data.name, "roles": list(data.roles)})
 
 
 async def _user_blocked(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:

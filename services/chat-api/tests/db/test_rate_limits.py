@@ -31,7 +31,8 @@ def serve(settings: ChatApiSettings, engine: AsyncEngine, uow: PostgresUnitOfWor
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[Served]:
         address = changes.pop("address", "192.0.2.1")
-        async with served(settings.model_copy(update={"rate_limits": True} | changes), engine, uow, address=address) as made:
+        limited = settings.model_copy(update={"rate_limits": True} | changes)
+        async with served(limited, engine, uow, address=address) as made:
             yield made
 
     return start
