@@ -47,11 +47,14 @@ ACCOUNTS = (
 def dev_options() -> StackOptions:
     """Return the options of `make dev`. Raises StackError if a NATTER_DEV_*_PORT is not a port."""
     variables = {part: f"NATTER_DEV_{part.upper().replace('-', '_')}_PORT" for part in DEFAULT_PORTS}
+    ports = {part: _port(variables[part], default) for part, default in DEFAULT_PORTS.items()}
     return StackOptions(
         data_dir=DATA_DIR,
         edges=2,
         rate_limits=True,
-        ports={part: _port(variables[part], default) for part, default in DEFAULT_PORTS.items()},
+        ports=ports,
+        # The story of a message ends with what became of its push.
+        env={"chat-api": {"NATTER_NOTIFIER_URL": f"http://127.0.0.1:{ports['notifier']}"}},
         port_variables=variables,
         log_to=sys.stdout,
     )
