@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from contextvars import ContextVar
+from typing import NamedTuple
 
 import structlog
 
@@ -56,6 +57,25 @@ def trace_id(traceparent: str | None) -> str | None:
     """The 32 hexadecimal digits that all steps of one trace share; None if there are none."""
     parts = _parts(traceparent)
     return None if parts is None else parts["trace"]
+
+
+class Ids(NamedTuple):
+    """What a `traceparent` says, as numbers."""
+
+    trace: int
+    span: int
+    sampled: bool
+    """Whether whoever began the trace wants it to be recorded."""
+
+
+def ids(traceparent: str | None) -> Ids | None:
+    """What a `traceparent` says; None if it is none."""
+    parts = _parts(traceparent)
+    return (
+        None
+        if parts is None
+        else Ids(int(parts["trace"], 16), int(parts["parent"], 16), bool(int(parts["flags"], 16) & 1))
+    )
 
 
 def told(traceparent: str | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import uvloop
 from pydantic import ValidationError
 
-from kit import logs
+from kit import logs, spans
 from kit.settings import explain
 
 if TYPE_CHECKING:
@@ -41,9 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"chat-api: {line}", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("chat-api", level=settings.log_level, fmt=settings.log_format)
+    spans.configure("chat-api")
     run: Command = given.run
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, given))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(settings, given))
+    finally:
+        spans.shutdown()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 from pydantic import ValidationError
 
-from kit import logs
+from kit import logs, spans
 from kit.settings import explain
 from notifier import app
 from notifier.errors import ConfigError, StoreError
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = NotifierSettings()
         logs.configure("notifier", level=settings.log_level, fmt=settings.log_format)
+        spans.configure("notifier")
         uvloop.run(_run(role, settings))
     except ValidationError as invalid:
         for line in explain(invalid):
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     except StoreError as failed:
         print(f"notifier: {failed}", file=sys.stderr)  # noqa: T201
         return 1
+    finally:
+        spans.shutdown()
     return 0
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import groupby
 
 from contracts import times
-from kit import tracing
+from kit import spans, tracing
 from kit.backoff import full_jitter
 from kit.health import Health
 from kit.logs import Stage, logger
@@ -137,7 +137,28 @@ class Dispatch:
             case Later(when):
                 return Postponed(when)
             case Send(told):
-                return await self._send(delivery, compose(told, delivery.user_id))
+                push = compose(told, delivery.user_id)
+                return await (self._recorded(delivery, push) if spans.enabled else self._send(delivery, push))
+
+    async def _recorded(self, delivery: Delivery, push: Push) -> Outcome:
+        """`_send`, and a span of it if the event is part of a trace."""
+        started_ns = spans.now_ns()
+        outcome = await self._send(delivery, push)
+        event = delivery.event
+        if event.traceparent is not None:
+            spans.record(
+                spans.SpanName.PUSH_SEND,
+                step=None,
+                parent=event.traceparent,
+                started_ns=started_ns,
+                kind=spans.Kind.CLIENT,
+                failed=not isinstance(outcome, Sent),
+                stream=event.subject,
+                seq=event.seq,
+                attempt=delivery.attempts + 1,
+                provider=self._provider.name,
+            )
+        return outcome
 
     async def _send(self, delivery: Delivery, push: Push) -> Outcome:
         try:

@@ -11,7 +11,7 @@ import sys
 import uvloop
 from pydantic import ValidationError
 
-from kit import logs
+from kit import logs, spans
 from kit.logs import Stage, logger
 from kit.settings import explain
 from ws_edge.app import Edge
@@ -60,11 +60,14 @@ def main() -> None:
     """The command line."""
     settings = read_settings(sys.argv[1:])
     logs.configure("ws-edge", level=settings.log_level, fmt=settings.log_format)
+    spans.configure("ws-edge")
     try:
         uvloop.run(serve(settings))
     except OSError as failed:
         log.error("cannot listen", stage=Stage.LIFECYCLE, host=settings.host, port=settings.port, reason=str(failed))
         sys.exit(1)
+    finally:
+        spans.shutdown()
 
 
 if __name__ == "__main__":

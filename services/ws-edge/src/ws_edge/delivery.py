@@ -16,7 +16,7 @@ from contracts.delivery import (
 )
 from contracts.errors import Undecodable
 from contracts.frames import expired_frame
-from kit import tracing
+from kit import spans, tracing
 from kit.logs import Stage, logger
 from ws_edge.bus import Incoming
 from ws_edge.connection import Awaiting, Connection
@@ -57,7 +57,7 @@ class Delivery:
             self.deliver(user_id, message.data, None, message.reply)
             return
         devices = headers.get(DEVICES_HEADER)
-        trace = headers.get(TRACE_HEADER) if self._debug else None
+        trace = headers.get(TRACE_HEADER) if self._debug or spans.enabled else None
         self.deliver(user_id, message.data, headers.get(DELIVERY_HEADER), message.reply, devices, trace)
 
     def deliver(
@@ -71,6 +71,7 @@ class Delivery:
     ) -> None:
         """The frame in `payload` to the user's sockets, as `header` says; `devices`: only to these kinds, by comma."""
         self._figures.deliveries += 1
+        started_ns = spans.now_ns() if traceparent is not None else 0
         connections = self._registry.of(user_id)
         if devices is not None:
             kinds = frozenset(kind.strip() for kind in devices.split(","))
@@ -89,6 +90,17 @@ class Delivery:
         delivery = self.deliver_to(connections, payload, header, reply=reply, about=user_id)
         if isinstance(delivery, Live):
             self._expect(user_id, delivery)
+        if traceparent is not None and spans.enabled and delivery is not None:
+            spans.record(
+                spans.SpanName.EDGE_DELIVER,
+                step=None,
+                parent=traceparent,
+                started_ns=started_ns,
+                kind=spans.Kind.CONSUMER,
+                edge_id=self._edge_id,
+                sockets=len(connections),
+                delivery=header or "",
+            )
         if self._debug:
             ids = [connection.id for connection in connections]
             log.debug("written to sockets", stage=Stage.LOCAL_PUSH, connections=ids, **told)

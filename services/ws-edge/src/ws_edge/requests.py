@@ -19,11 +19,11 @@ from contracts.commands import (
     TypingCommand,
 )
 from contracts.frames import ServerAction, Typing, frame_bytes
-from kit import tracing
+from kit import spans, tracing
 from kit.logs import Stage, logger
 from kit.tokens import Principal
 from ws_edge.bus import BusError
-from ws_edge.commands import Ask, Commands, asker
+from ws_edge.commands import Ask, Commands, Job, asker
 from ws_edge.connection import Connection
 from ws_edge.following import Following
 from ws_edge.session.live import Asked, FollowPresence, ForwardRead, ForwardSend, ForwardTyping, Ref, SendFrame
@@ -93,7 +93,7 @@ class Requests:
             # If there is no room for it, it expires.
             self._post(subjects.command(TYPING), _typing_payload(connection, connection.principal, typing))
 
-    def _send(self, connection: Connection, principal: Principal, asked: ForwardSend) -> _Forward:
+    def _send(self, connection: Connection, principal: Principal, asked: ForwardSend) -> Job:
         trace = tracing.child_of(asked.traceparent)
         command = SendMessageCommand(
             sender_id=principal.user_id,
@@ -112,7 +112,8 @@ class Requests:
                 connection_id=connection.id,
                 trace_id=tracing.trace_id(trace),
             )
-        return _Forward(SEND_MESSAGE, encode(command), asked.ref, _SEND_LATE)
+        forward = _Forward(SEND_MESSAGE, encode(command), asked.ref, _SEND_LATE)
+        return _Recorded(forward, trace, asked.traceparent, spans.now_ns()) if spans.enabled else forward
 
 
 def _typing_payload(connection: Connection, principal: Principal, typing: Typing) -> bytes:
@@ -130,6 +131,40 @@ class _Forward:
 
     async def run(self, ask: Ask) -> CommandReply:
         return await ask(self.name, self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A send, and a span of it until it is answered."""
+
+    send: _Forward
+    step: str
+    parent: str | None
+    started_ns: int
+
+    @property
+    def ref(self) -> Ref:
+        return self.send.ref
+
+    @property
+    def when_late(self) -> str:
+        return self.send.when_late
+
+    async def run(self, ask: Ask) -> CommandReply:
+        failed = True
+        try:
+            reply = await self.send.run(ask)
+            failed = reply.error is not None
+            return reply
+        finally:
+            spans.record(
+                spans.SpanName.EDGE_SEND,
+                step=self.step,
+                parent=self.parent,
+                started_ns=self.started_ns,
+                kind=spans.Kind.CLIENT,
+                failed=failed,
+            )
 
 
 @dataclass(frozen=True, slots=True)

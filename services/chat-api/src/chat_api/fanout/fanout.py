@@ -47,7 +47,7 @@ from contracts.errors import ContractError
 from contracts.frames import event_frame
 from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream
-from kit import tracing
+from kit import spans, tracing
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -190,6 +190,7 @@ class Fanout:
         frame = event_frame(event)
         if frame is None:
             return
+        started_ns = spans.now_ns()
         wanted = demand(event)
         work.important = wanted.important
         recipients = await self._recipients.of(event)
@@ -210,6 +211,8 @@ class Fanout:
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
         log.debug("published to every recipient", stage=Stage.DELIVER, **about)
+        if spans.enabled:
+            _record_span(event, started_ns, len(recipients))
         await self._roles.tell(event)
         if event.type == "user.read_advanced":
             self._news.read(event.data["conversation_id"], event.data["user_id"], event.data["seq"])
@@ -266,6 +269,21 @@ class Fanout:
         """The members as the cache has them; None if it has not, or if another process's lane changes them."""
         lane = crc32(str(ConversationStream(conversation_id)).encode()) % self._settings.fanout_partitions
         return self._recipients.known(conversation_id) if lane in self._held else None
+
+
+def _record_span(event: Envelope, started_ns: int, recipients: int) -> None:
+    if event.traceparent is not None:
+        spans.record(
+            spans.SpanName.FANOUT_PUBLISH,
+            step=None,
+            parent=event.traceparent,
+            started_ns=started_ns,
+            kind=spans.Kind.PRODUCER,
+            stream=event.subject,
+            seq=event.seq,
+            event_type=event.type,
+            recipients=recipients,
+        )
 
 
 def _headers(event: Envelope, wanted: Demand) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit import tracing
+from kit import spans, tracing
+
+_NO_SPANS = ("/healthz/", "/metrics")
 
 
 class Traces:
@@ -16,5 +18,36 @@ class Traces:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             given = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
-            tracing.begin(given.decode("latin-1"))
+            step = tracing.begin(given.decode("latin-1"))
+            # Probes and scrapes are no message's way.
+            if spans.enabled and not scope["path"].startswith(_NO_SPANS):
+                await self._recorded(step, given.decode("latin-1"), scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    async def _recorded(self, step: str, parent: str, scope: Scope, receive: Receive, send: Send) -> None:
+        started_ns = spans.now_ns()
+        status = 500  # what the server makes of a request that raises
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            # The route as it is written, not the path with its ids; none if the request did not come so far.
+            route = getattr(scope.get("route"), "path", "")
+            spans.record(
+                spans.SpanName.HTTP_REQUEST,
+                step=step,
+                parent=parent,
+                started_ns=started_ns,
+                kind=spans.Kind.SERVER,
+                failed=status >= 500,
+                method=scope["method"],
+                route=route,
+                status=status,
+            )

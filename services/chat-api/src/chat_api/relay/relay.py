@@ -35,7 +35,7 @@ from chat_api.store.database import connect, is_away
 from chat_api.store.keys import Key
 from contracts import subjects
 from contracts.stream_ids import parse_stream_id
-from kit import cancellation, tracing
+from kit import cancellation, spans, tracing
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -246,3 +246,20 @@ def _measure(rows: Sequence[asyncpg.Record]) -> None:
         metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())
         about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
         log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
+        if spans.enabled:
+            _record_span(row)
+
+
+def _record_span(row: asyncpg.Record) -> None:
+    traceparent = tracing.within(row["metadata"])
+    if traceparent is not None:
+        spans.record(
+            spans.SpanName.RELAY_PUBLISH,
+            step=None,
+            parent=traceparent,
+            started_ns=int(row["recorded_at"].timestamp() * 1e9),
+            kind=spans.Kind.PRODUCER,
+            stream=row["stream"],
+            seq=row["seq"],
+            event_type=row["type"],
+        )

@@ -13,7 +13,7 @@ from contracts.frames import Ack
 from contracts.ids import new_id
 from contracts.messages import MessageDraft
 from contracts.times import now
-from kit import tracing
+from kit import spans, tracing
 from kit.logs import Stage, logger
 
 log = logger()
@@ -25,20 +25,33 @@ def send_message(sends: SendBatcher, door: Doorkeeper) -> Handler:
     async def handle(data: bytes) -> SendMessageReply:
         asked = decode(SendMessageCommand, data)
         await door.admit(Operation.SEND, asked.sender_id, asked.sender_name, asked.sender_roles, asked.sender_issuer)
+        started_ns = spans.now_ns()
         trace = tracing.begin(asked.traceparent)
         body = asked.message
         draft = MessageDraft.model_construct(**{name: getattr(body, name) for name in MessageDraft.model_fields})
-        sent = await sends.send(
-            SendMessage(
-                conversation_id=body.conversation_id,
-                message_id=new_id(),
-                sender_id=asked.sender_id,
-                sender_name=asked.sender_name,
-                draft=draft,
-                now=now(),
-                traceparent=trace,
+        sent = None
+        try:
+            sent = await sends.send(
+                SendMessage(
+                    conversation_id=body.conversation_id,
+                    message_id=new_id(),
+                    sender_id=asked.sender_id,
+                    sender_name=asked.sender_name,
+                    draft=draft,
+                    now=now(),
+                    traceparent=trace,
+                )
             )
-        )
+        finally:
+            if spans.enabled:
+                spans.record(
+                    spans.SpanName.COMMAND_SEND,
+                    step=trace,
+                    parent=asked.traceparent,
+                    started_ns=started_ns,
+                    kind=spans.Kind.SERVER,
+                    failed=sent is None,
+                )
         message = sent.message
         stream = f"conversation:{message.conversation_id}"
         log.debug("message accepted", stage=Stage.BROADCAST, stream=stream, seq=message.seq, message_id=message.id)
