@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"chat-api: {line}", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("chat-api", level=settings.log_level, fmt=settings.log_format)
-    spans.configure("chat-api")
+    if given.run is _serve:
+        spans.configure("chat-api")
     run: Command = given.run
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = NotifierSettings()
         logs.configure("notifier", level=settings.log_level, fmt=settings.log_format)
-        spans.configure("notifier")
+        if role is app.serve:
+            spans.configure("notifier")
         uvloop.run(_run(role, settings))
     except ValidationError as invalid:
         for line in explain(invalid):

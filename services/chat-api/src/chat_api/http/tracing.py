@@ -38,8 +38,6 @@ class Traces:
         try:
             await self._app(scope, receive, watch)
         finally:
-            # The route as it is written, not the path with its ids; none if the request did not come so far.
-            route = getattr(scope.get("route"), "path", "")
             spans.record(
                 spans.SpanName.HTTP_REQUEST,
                 step=step,
@@ -48,6 +46,16 @@ class Traces:
                 kind=spans.Kind.SERVER,
                 failed=status >= 500,
                 method=scope["method"],
-                route=route,
+                route=_route(scope),
                 status=status,
             )
+
+
+def _route(scope: Scope) -> str:
+    """The route as it is written, without the request's ids; empty if the request did not come so far."""
+    written = getattr(scope.get("route"), "path", None)
+    if written is None:
+        return ""
+    # A route of an included router does not know what stands before it; prefixes have no ids.
+    path = scope["path"].split("/")
+    return "/".join(path[: max(0, len(path) - written.count("/"))]) + str(written)
