@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from chat_api.http.openapi import METHODS, SUMMARY_CHARS_MAX, bare_app, document, text
+from chat_api.http.openapi import METHODS, SUMMARY_CHARS_MAX, document
+from chat_api.http.published import bare_app, text
 from contracts.codes import ErrorCode
 from contracts.problems import PROBLEM_JSON
 
@@ -17,7 +18,7 @@ from .pages import ROOT
 APP = bare_app()
 DOCUMENT = document(APP)
 JSON = "application/json"
-REGENERATE = "run `python -m chat_api.http.openapi docs/openapi.json`, and commit what changed"
+REGENERATE = "run `python -m chat_api.http.published docs/openapi.json`, and commit what changed"
 WITHOUT_TOKEN = {"/v1/auth/token", "/v1/auth/refresh"}
 
 

@@ -1,12 +1,8 @@
-"""The OpenAPI document, as `/docs` shows it: `python -m chat_api.http.openapi FILE` writes it."""
+"""The OpenAPI document, as `/docs` shows it; `published` writes it into a file."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -37,23 +33,6 @@ def document(app: FastAPI) -> dict[str, Any]:
             if method in path:
                 _complete(path[method], parts)
     return schema
-
-
-def text(app: FastAPI) -> str:
-    """The document as it is published."""
-    return json.dumps(document(app), indent=2, ensure_ascii=False) + "\n"
-
-
-def bare_app() -> FastAPI:
-    """The application without anything behind it: enough to ask what it would answer."""
-    from chat_api.http.app import create_app
-    from chat_api.http.context import Context
-    from chat_api.settings import ChatApiSettings
-    from kit.health import Health
-
-    # Not from this machine's environment: the document is the same everywhere.
-    settings = ChatApiSettings.model_construct()
-    return create_app(cast(Context, SimpleNamespace(settings=settings, health=Health(), access=None)))
 
 
 def _complete(operation: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -88,7 +67,3 @@ def _codes(response: dict[str, Any]) -> list[ErrorCode]:
     """The codes that `problem_responses` has named."""
     head, _, names = response.get("description", "").partition("Problem, code: ")
     return [] if head else [ErrorCode(name) for name in names.split(", ") if name]
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text(bare_app()))
