@@ -88,6 +88,19 @@ def quick(settings: ChatApiSettings, engine: AsyncEngine, batch: int) -> Broadca
     return Broadcaster(settings.model_copy(update=changes), engine, lambda: None)
 
 
+async def test_who_is_blocked_is_not_told(
+    settings: ChatApiSettings, engine: AsyncEngine, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any]
+) -> None:
+    """Neither counted nor told, also if the block comes after the broadcast."""
+    await register(uow, "alice", "bob", "carol")
+    await db.execute("UPDATE users SET blocked_at = now() WHERE user_id = 'alice'")
+    broadcast_id = await accept(uow)
+    await db.execute("UPDATE users SET blocked_at = now() WHERE user_id = 'carol'")
+    assert [await quick(settings, engine, 7).step() for _ in range(2)] == [1, None]
+    assert await told(db, broadcast_id) == ["bob"]
+    assert (await state(engine, broadcast_id)).recipients == 2
+
+
 async def test_everybody_is_told_once_in_batches(
     settings: ChatApiSettings, engine: AsyncEngine, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any]
 ) -> None:

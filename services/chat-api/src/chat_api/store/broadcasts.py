@@ -16,8 +16,10 @@ from contracts.notices import NotificationDraft
 BROADCAST_LOCK = 0x4E616263
 """Key of the transaction lock that whoever tells the next users holds ("Nabc")."""
 
-# Whoever registered while it was on its way is not told, or some would be and others not, by their ids.
-_AMONG = "(CAST(:roles AS text[]) = '{}' OR roles && CAST(:roles AS text[])) AND registered_at <= :created_at"
+# Whoever registered while it was on its way is not told, or some would be and others not, by their ids. Who is blocked
+# may not use the service, and would get it as a push.
+_AMONG = """(CAST(:roles AS text[]) = '{}' OR roles && CAST(:roles AS text[]))
+    AND registered_at <= :created_at AND blocked_at IS NULL"""
 
 _COUNT = text(f"SELECT count(*) FROM users WHERE {_AMONG}")  # noqa: S608 - nothing but our own constant
 
