@@ -116,3 +116,10 @@ def test_accepted_content_can_be_sent(content: str) -> None:
             draft(content=content)
     else:
         assert decode(MessageDraft, encode(draft(content=content))).content == content
+
+
+@pytest.mark.parametrize("taken_for_it", ["0", "1", '"true"', '"no"', "1.0", "null"])
+def test_what_could_be_taken_for_a_flag_is_refused(taken_for_it: str) -> None:
+    """The schema says boolean: 0 for false would make a promise of it that no document gives."""
+    with pytest.raises(Undecodable, match="is_important"):
+        decode(MessageDraft, f'{{"client_msg_id": "a", "content": "x", "is_important": {taken_for_it}}}')

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 from contracts.errors import Undecodable
 
 M = TypeVar("M", bound=BaseModel)
+
+Flag = Annotated[bool, Strict()]
+"""`true` or `false` as a client must write it: 0, "no" and the like are mistakes, not answers."""
+
+WholeNumber = Annotated[int, Strict()]
+"""A number as a client must write it; a string that could be read as one is a mistake."""
 
 
 class Contract(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from contracts.codec import Contract
+from contracts.codec import Contract, Flag, WholeNumber
 from contracts.codes import ErrorCode
 from contracts.devices import DeviceType
 from contracts.envelope import Envelope
@@ -145,7 +145,7 @@ class Typing(Contract):
     """Data of a client's `typing`."""
 
     conversation_id: Uuid
-    is_typing: bool
+    is_typing: Flag
 
 
 class TypingUpdate(Contract):
@@ -160,7 +160,7 @@ class MarkRead(Contract):
     """Data of `mark_read`: everything up to `seq` was read."""
 
     conversation_id: Uuid
-    seq: int = Field(ge=0, le=2**62)
+    seq: WholeNumber = Field(ge=0, le=2**62)
 
 
 class ReadUpdate(Contract):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StringConstraints
 
 from contracts.attachments import Attachment
-from contracts.codec import Contract
+from contracts.codec import Contract, Flag
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.times import Instant
 
@@ -111,7 +111,7 @@ class MessageDraft(Contract):
     content: Content
     attachment_id: Uuid | None = None
     reply_to: Uuid | None = None
-    is_important: bool = False
+    is_important: Flag = False
     extra_metadata: Metadata | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from contracts.codec import Contract
+from contracts.codec import Contract, Flag
 from contracts.ids import UserId, Uuid
 from contracts.messages import Content, Metadata, NoticeType, SenderType, Title
 from contracts.times import Instant
@@ -23,7 +23,7 @@ class NotificationDraft(Contract):
     type: NoticeType
     action: ActionName | None = None
     conversation_id: Uuid | None = None
-    is_important: bool = False
+    is_important: Flag = False
     data: Metadata | None = None
 
 
@@ -52,5 +52,5 @@ class SystemNotificationDraft(Contract):
     title: Title
     message: Content
     type: NoticeType
-    is_important: bool = False
+    is_important: Flag = False
     data: Metadata | None = None

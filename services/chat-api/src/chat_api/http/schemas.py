@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from contracts.codec import Flag, WholeNumber
 from contracts.envelope import Envelope
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata, SenderType
@@ -62,7 +63,7 @@ class RefreshBody(Body):
 class LogoutBody(Body):
     """Which sessions end: this one, or all of the user's."""
 
-    all: bool = False
+    all: Flag = False
 
 
 class PasswordBody(Body):
@@ -178,7 +179,7 @@ class ChatSendBody(Body):
     client_msg_id: ClientMsgId | None = None
     message_type: DraftType = DraftType.TEXT
     reply_to: Uuid | None = None
-    is_important: bool = False
+    is_important: Flag = False
     extra_metadata: Metadata | None = None
 
 
@@ -234,7 +235,7 @@ class EditBody(Body):
 class ReadBody(Body):
     """Up to where the caller has read. A service may speak for a user, and may name messages instead of a seq."""
 
-    seq: int | None = Field(default=None, ge=1, le=2**62)
+    seq: WholeNumber | None = Field(default=None, ge=1, le=2**62)
     user_id: UserId | None = Field(default=None, description="Service and admin only.")
     message_ids: Annotated[list[ClientMsgId], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from chat_api.http.context import ContextDep
 from chat_api.http.conversations import ConversationId
 from chat_api.http.errors import problem_responses
 from chat_api.http.schemas import Body
+from contracts.codec import Flag
 from contracts.codes import ErrorCode
 from contracts.ids import UserId
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/conversations", tags=["conversations"])
 class TypingBody(Body):
     """Whether somebody types now. `user_id` is for a service, which speaks for its users."""
 
-    is_typing: bool
+    is_typing: Flag
     user_id: UserId | None = Field(default=None, description="Service and admin only.")
 
 
