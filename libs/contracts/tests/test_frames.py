@@ -31,6 +31,8 @@ WITHOUT_A_FRAME = {
     "user.conversation_joined",
     "user.conversation_left",
     "user.updated",
+    "user.settings_changed",
+    "user.conversation_muted",
     "user.blocked",
     "user.unblocked",
     "user.sessions_ended",

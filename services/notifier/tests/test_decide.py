@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import ConversationUpdated, MessageDeleted, MessageEdited
+from contracts.pushes import SkipReason
 from notifier.decide import Decision, Later, Send, Skip, decide
-from notifier.deliveries import Delivery, SkipReason
+from notifier.deliveries import Delivery
 
 from .support import AT, delivery, envelope, message, notification_event, notified
 

@@ -7,7 +7,8 @@ import pytest
 from contracts.devices import DeviceType
 from contracts.ids import new_id
 from contracts.messages import MessageType, Notice, SenderType
-from notifier.push import Priority, compose
+from notifier.compose import compose
+from notifier.push import Priority
 
 from .support import message, notified
 

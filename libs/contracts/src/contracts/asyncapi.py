@@ -39,6 +39,7 @@ from contracts.frames import (
     FRAME_BYTES_MAX,
     REF_CHARS_MAX,
     Ack,
+    Activity,
     ClientAction,
     Connected,
     ConnectionType,
@@ -60,6 +61,7 @@ from contracts.frames import (
 from contracts.messages import Message
 from contracts.notices import Notification
 from contracts.presence import EDGES_BUCKET, PRESENCE_BUCKET, EdgeLease, EdgePresence
+from contracts.pushfacts import PushFacts, PushFactsCommand, TokenGone, TokenGoneReply
 from contracts.stats import FIGURES_BUCKET, AdminStats, ProcessFigures
 
 
@@ -80,7 +82,7 @@ LIVE_DATA: dict[ServerAction, tuple[type[BaseModel], ...]] = {
     ServerAction.TYPING: (TypingUpdate,),
     ServerAction.PRESENCE: (PresenceUpdate,),
     ServerAction.CONSULT_UPDATED: (ConsultUpdate,),
-    ServerAction.ACK: (Ack, ReadUpdate, PresenceStates, TokenRefreshed, Nothing),
+    ServerAction.ACK: (Ack, ReadUpdate, PresenceStates, TokenRefreshed, Activity, Nothing),
     ServerAction.ERROR: (FrameError,),
     ServerAction.RESYNC: (Nothing,),
     ServerAction.RECONNECT: (Reconnect,),
@@ -95,6 +97,7 @@ CLIENT_DATA: dict[ClientAction, tuple[type[BaseModel], type[BaseModel] | None]] 
     ClientAction.MARK_READ: (MarkRead, ReadUpdate),
     ClientAction.PRESENCE_SUBSCRIBE: (PresenceSubscribe, PresenceStates),
     ClientAction.REFRESH_TOKEN: (RefreshToken, TokenRefreshed),
+    ClientAction.ACTIVITY: (Activity, Activity),
     ClientAction.PING: (Nothing, None),
 }
 """What a client's frame carries, and the data of its `ack`; a `ping` is answered by `pong`."""
@@ -167,6 +170,21 @@ SUBJECTS: tuple[Subject, ...] = (
             (PRESENCE, PresenceCommand, CommandReply),
             (STATS, StatsCommand, CommandReply),
         )
+    ),
+    Subject(
+        "notifier_facts",
+        "natter.notifier.facts",
+        "Request and reply, queue group chat-api: how deliveries and users stand now, before a push. The "
+        "answer may also be a FactsRefused.",
+        (PushFactsCommand,),
+        reply=PushFacts,
+    ),
+    Subject(
+        "notifier_gone",
+        "natter.notifier.gone",
+        "Request and reply, queue group chat-api: a push service says that a token is good no more.",
+        (TokenGone,),
+        reply=TokenGoneReply,
     ),
     Subject(
         "control_disconnect",

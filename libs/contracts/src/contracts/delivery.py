@@ -81,6 +81,8 @@ class Receipt(Contract):
     edge_id: str
     connection_id: Uuid
     device_type: DeviceType
+    idle: bool = False
+    """The app said that nobody sits before this device (`activity`)."""
 
 
 class OfflineReason(StrEnum):
@@ -92,6 +94,10 @@ class OfflineReason(StrEnum):
     """An edge held a socket, but no device confirmed within `DELIVERY_ACK_TIMEOUT`."""
     IMPORTANT_MOBILE = "important_mobile"
     """An important message reached a desktop or tablet, but no mobile device."""
+    IDLE_DESKTOP = "idle_desktop"
+    """It reached desktops and tablets only, and nobody sits before any of them."""
+    ACTIVE_DESKTOP = "active_desktop"
+    """It reached desktops and tablets only, somebody sits before one, and this deployment pushes phones even then."""
 
 
 class OfflineDelivery(Contract):

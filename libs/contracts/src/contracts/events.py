@@ -17,6 +17,7 @@ from contracts.errors import UnknownEvent
 from contracts.ids import UserId, Uuid
 from contracts.messages import Message
 from contracts.notices import Notification
+from contracts.preferences import NotificationSettings
 from contracts.times import Instant
 
 
@@ -172,6 +173,27 @@ class UserNotified(EventData):
     """If not empty, only devices of these types get a frame, and only they count as having it."""
 
 
+class UserSettingsChanged(EventData):
+    """The user's wishes about notifications, whole, as they are now."""
+
+    type: ClassVar[str] = "user.settings_changed"
+    user_id: UserId
+    settings: NotificationSettings
+    changed_at: Instant
+
+
+class UserConversationMuted(EventData):
+    """The user muted a conversation, or took that back."""
+
+    type: ClassVar[str] = "user.conversation_muted"
+    user_id: UserId
+    conversation_id: Uuid
+    muted: bool
+    until: Instant | None = None
+    """None: until it is taken back."""
+    changed_at: Instant
+
+
 class UserBlocked(EventData):
     """The user may not use the service any more: every session is over."""
 
@@ -277,6 +299,8 @@ EVENT_CLASSES: tuple[type[EventData], ...] = (
     UserReadAdvanced,
     UserUpdated,
     UserNotified,
+    UserSettingsChanged,
+    UserConversationMuted,
     UserBlocked,
     UserUnblocked,
     UserSessionsEnded,

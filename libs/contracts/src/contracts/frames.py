@@ -67,6 +67,7 @@ class ClientAction(StrEnum):
     MARK_READ = "mark_read"
     PRESENCE_SUBSCRIBE = "presence_subscribe"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of an action
+    ACTIVITY = "activity"
     PING = "ping"
 
 
@@ -133,6 +134,15 @@ class RefreshToken(Contract):
     """Data of `refresh_token`: a new token of the same user, before the old one expires."""
 
     token: str = Field(min_length=1, max_length=16_384)
+
+
+class Activity(Contract):
+    """Data of `activity`, and of its `ack`: whether somebody sits before the device. A new socket counts as active.
+
+    What only idle desktops got becomes a push to the phone after a while.
+    """
+
+    active: Flag
 
 
 class TokenRefreshed(Contract):

@@ -16,6 +16,9 @@ from contracts.times import Instant
 CONTENT_CHARS_MAX = 10_000
 """Longest text of one message, in characters; four such messages still fit a frame."""
 
+MENTIONS_MAX = 50
+"""Most users that one message may mention."""
+
 METADATA_BYTES_MAX = 4_096
 """Largest free-form metadata object, in bytes of compact JSON."""
 
@@ -103,6 +106,13 @@ class Notice(Contract):
     data: Metadata | None = None
 
 
+def _without_repeats(user_ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(user_ids))
+
+
+Mentions = Annotated[tuple[UserId, ...], Field(max_length=MENTIONS_MAX), AfterValidator(_without_repeats)]
+
+
 class MessageDraft(Contract):
     """What a client sends: the body of `POST /v1/conversations/{id}/messages` and the heart of `send_message`."""
 
@@ -112,6 +122,8 @@ class MessageDraft(Contract):
     attachment_id: Uuid | None = None
     reply_to: Uuid | None = None
     is_important: Flag = False
+    mentions: Mentions | None = None
+    """Users whom the message is about: they get a push in large conversations, too."""
     extra_metadata: Metadata | None = None
 
 
@@ -137,6 +149,8 @@ class Message(Contract):
     """Set on messages of the system that are notices (`message_type` is `system`)."""
     reply_to: Uuid | None = None
     is_important: bool = False
+    mentions: tuple[UserId, ...] | None = None
+    """Users whom it is about; None: nobody in particular."""
     extra_metadata: dict[str, Any] | None = None
     client_msg_id: str | None = None
     created_at: Instant

@@ -36,6 +36,8 @@ class ConnectionInfo(Contract):
     connection_type: ConnectionType = ConnectionType.CHAT
     connected_at: Instant
     roles: tuple[str, ...] = ()
+    idle: bool = False
+    """Nobody sits before it, as its app says."""
 
 
 class EdgePresence(Contract):

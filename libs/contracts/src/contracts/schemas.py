@@ -20,10 +20,12 @@ from contracts.commands import (
 )
 from contracts.control import Disconnect, Revocation
 from contracts.delivery import OfflineDelivery, Receipt
+from contracts.devices import Device, DeviceDraft, PushDevice, RegisteredDevice
 from contracts.envelope import Envelope
 from contracts.events import EVENT_CLASSES
 from contracts.frames import (
     Ack,
+    Activity,
     ClientFrame,
     Connected,
     ConsultUpdate,
@@ -42,9 +44,11 @@ from contracts.frames import (
 )
 from contracts.messages import Message, MessageDraft
 from contracts.notices import Notification, NotificationDraft, SystemNotificationDraft
+from contracts.preferences import Mute, MuteDraft, NotificationSettings
 from contracts.presence import AdminConnection, EdgeLease, EdgePresence, UserConnection, UserPresence
 from contracts.problems import Problem
 from contracts.pushes import PushRecord
+from contracts.pushfacts import FactsRefused, PushFacts, PushFactsCommand, TokenGone, TokenGoneReply
 from contracts.stats import AdminStats, ProcessFigures
 from contracts.sync import SyncPage
 
@@ -93,6 +97,19 @@ PUBLIC_TYPES: tuple[type[BaseModel], ...] = (
     ProcessFigures,
     AdminStats,
     AdminConnection,
+    Activity,
+    Device,
+    DeviceDraft,
+    RegisteredDevice,
+    PushDevice,
+    NotificationSettings,
+    Mute,
+    MuteDraft,
+    PushFactsCommand,
+    PushFacts,
+    FactsRefused,
+    TokenGone,
+    TokenGoneReply,
 )
 
 

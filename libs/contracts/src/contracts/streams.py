@@ -46,6 +46,9 @@ OFFLINE_DELIVERY = StreamDefinition(
 ALL_STREAMS = (EVENTS, OFFLINE_DELIVERY)
 
 NOTIFIER_DURABLE = "notifier"
+"""Consumer of OFFLINE_DELIVERY that all notifiers share."""
+NOTIFIER_EVENTS_DURABLE = "notifier-events"
+"""Consumer of EVENTS that all notifiers share: what was read or deleted after it was pushed."""
 
 
 def fanout_durable(partition: int, epoch: int) -> str:

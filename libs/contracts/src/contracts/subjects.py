@@ -26,6 +26,15 @@ CONTROL_ALL = "natter.control.>"
 DISCONNECT = "natter.control.disconnect"
 """A `Disconnect` for all edges. Best effort, like every core message: what must hold stands in `revocations`."""
 
+NOTIFIER_FACTS = "natter.notifier.facts"
+"""`PushFactsCommand` → `PushFacts` or `FactsRefused`; notifier → chat-api, in the group `COMMAND_QUEUE`. Push
+tokens are in the answer: no other service may ask."""
+NOTIFIER_GONE = "natter.notifier.gone"
+"""`TokenGone` → `TokenGoneReply` or `FactsRefused`; notifier → chat-api."""
+NOTIFIER_ALL = "natter.notifier.*"
+EVENTS_READ = "natter.events.user.*.user_read_advanced"
+EVENTS_DELETED = "natter.events.conversation.*.message_deleted"
+
 COMMAND_QUEUE = "chat-api"
 """Queue group of command handlers: each command is work that exactly one process must do."""
 

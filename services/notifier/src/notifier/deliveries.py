@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TypeAlias
 
 from pydantic import ValidationError
@@ -21,21 +20,7 @@ from contracts.delivery import OfflineDelivery, OfflineReason
 from contracts.envelope import Envelope
 from contracts.errors import Undecodable, UnknownEvent
 from contracts.events import EventData
-
-
-class SkipReason(StrEnum):
-    """Why a push was not sent; stored, shown by the API, and a label of the metrics."""
-
-    NOT_A_MESSAGE = "not_a_message"
-    """Only new messages and notifications become pushes."""
-    OWN_MESSAGE = "own_message"
-    """The user wrote it."""
-    EXCLUDED = "excluded"
-    """The sender's application left this user out (`exclude_user_id`), or it is a notification for somebody else."""
-    DELETED = "deleted"
-    """The message is a tombstone by now."""
-    UNKNOWN_VERSION = "unknown_version"
-    """A message or notification of a later release than this notifier."""
+from contracts.pushes import SkipReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from kit import spans, tracing
 from kit.backoff import full_jitter
 from kit.health import Health
 from kit.logs import Stage, logger
+from notifier.compose import compose
 from notifier.decide import Later, Send, Skip, decide
 from notifier.deliveries import Dead, Delivery, Outcome, Postponed, Retry, Sent, Skipped, Unreadable
 from notifier.errors import StoreError, StoreRefused
 from notifier.metrics import Metrics
 from notifier.providers.base import PermanentPushError, Provider, PushError, TransientPushError
-from notifier.push import Push, compose
+from notifier.push import Push
 from notifier.retry import wait_before_retry
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop

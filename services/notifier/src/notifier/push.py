@@ -1,14 +1,12 @@
-"""A push before any provider's format: who, how urgent, which words; pure."""
+"""A push before any provider's format: to what, how urgent, which words; pure types."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from contracts.devices import DeviceType
-from contracts.events import MessageCreated, UserNotified
-from contracts.messages import Message, MessageType, SenderType
-from contracts.notices import Notification
+from contracts.devices import DeviceType, Platform, PushService, SubscriptionKeys
 
 
 class Priority(StrEnum):
@@ -18,79 +16,54 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
+class PushKind(StrEnum):
+    """What a push is for."""
+
+    ALERT = "alert"
+    """It is shown."""
+    RETRACTION = "retraction"
+    """It takes back what was shown for `retract`, and brings the badge up to date; it shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One registered device. `token` is a secret: never in a log, an error or a URL that is logged."""
+
+    device: str
+    """Its registration's id."""
+    service: PushService
+    token: str
+    keys: SubscriptionKeys | None
+    app_id: str
+    platform: Platform
+    device_type: DeviceType
+    locale: str | None
+    sandbox: bool
+    registered_at: datetime
+    """When this token was registered: what a service says about an earlier moment is about another token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One push to one user. `id` is that of the message or notification: a device that gets it twice shows it once."""
+    """One push to one device, or to a user when the provider finds the devices by itself (`target` is None)."""
 
     id: str
+    """This push's own id, which the app acknowledges; `push_id` in `data` says the same."""
+    message_id: str
+    """That of the message or notification: a device that gets it twice shows it once."""
     user_id: str
+    target: Target | None
     device_class: DeviceType
     priority: Priority
     title: str
     content: str
     data: dict[str, str]
-
-
-_PLACEHOLDERS = {
-    MessageType.IMAGE: "[image]",
-    MessageType.FILE: "[file]",
-    MessageType.VOICE: "[voice message]",
-}
-
-
-def compose(told: MessageCreated | UserNotified, user_id: str) -> Push:
-    """The push that tells `user_id` of a message or a notification. Until devices are registered it is for a mobile."""
-    match told:
-        case UserNotified(notification=notification):
-            return _of_notification(notification, user_id)
-        case MessageCreated():
-            return _of_message(told, user_id)
-
-
-def _of_notification(notification: Notification, user_id: str) -> Push:
-    """The system's own words. What a tap opens is the application's action, or else the conversation it belongs to."""
-    data = {"action": notification.action or _default_action(notification), "type": notification.type}
-    if notification.conversation_id is not None:
-        data["conversation_id"] = notification.conversation_id
-    return Push(
-        id=notification.id,
-        user_id=user_id,
-        device_class=DeviceType.MOBILE,
-        priority=_priority(notification.is_important),
-        title=notification.title,
-        content=notification.content,
-        data=data,
-    )
-
-
-def _default_action(notification: Notification) -> str:
-    return "open_notifications" if notification.conversation_id is None else "open_conversation"
-
-
-def _of_message(message: Message, user_id: str) -> Push:
-    """Of a message, or of a notice in a conversation, which has a title of its own.
-
-    The content of an image, file or voice message is a name or a reference, nothing to read on a lock screen, so a
-    placeholder stands for it.
-    """
-    return Push(
-        id=message.id,
-        user_id=user_id,
-        device_class=DeviceType.MOBILE,
-        priority=_priority(message.is_important),
-        title=_title(message),
-        content=_PLACEHOLDERS.get(message.message_type, message.content),
-        data={"conversation_id": message.conversation_id, "action": "open_conversation"},
-    )
-
-
-def _priority(is_important: bool) -> Priority:
-    return Priority.HIGH if is_important else Priority.NORMAL
-
-
-def _title(message: Message) -> str:
-    if message.notice is not None:
-        return message.notice.title
-    if message.sender_name:
-        return message.sender_name
-    return "System message" if message.sender_type is SenderType.SYSTEM else "New message"
+    kind: PushKind = PushKind.ALERT
+    group: str | None = None
+    """The conversation: pushes of one group are shown together, and a device that was away gets the latest."""
+    badge: int | None = None
+    """Conversations with something unread, of this moment; None: unknown, leave the badge alone."""
+    ttl_s: int = 86_400
+    """How long the service keeps it for a device that is away, in seconds; 0: now or never."""
+    retract: tuple[str, ...] = ()
+    """Groups whose pushes the device shall take back, beside whatever this push shows."""
