@@ -26,7 +26,7 @@ class Policy:
     grace_idle_desktop_s: float = 30.0
     """From the moment that only desktops got it before which nobody sits."""
     grace_active_desktop_s: float = 60.0
-    """From the moment that only desktops got it, somebody before one of them; only if the user or the deployment wants it."""
+    """From the moment that only desktops got it, somebody before one of them; only if that is wanted at all."""
     push_active_desktop: bool = False
     large_room_members: int = 200
     """A conversation of more members pushes what is important or mentions the user, and nothing else."""

@@ -61,7 +61,7 @@ class Provider(Protocol):
 
     @property
     def services(self) -> frozenset[PushService]:
-        """Whose tokens it can push to. Empty: it is for users, needs no token, and carries what no other provider does."""
+        """Whose tokens it can push to. Empty: it needs no token, and carries for users what no other provider does."""
         ...
 
     @property
