@@ -133,6 +133,7 @@ class Generator:
             ClientAction.MARK_READ: ("conversation_id", "seq"),
             ClientAction.PRESENCE_SUBSCRIBE: ("user_ids",),
             ClientAction.REFRESH_TOKEN: ("token",),
+            ClientAction.ACTIVITY: ("active",),
         }  # fmt: skip
         action, names = self._random.choice(list(fields.items()))
         data = {name: self._value(2) for name in names}

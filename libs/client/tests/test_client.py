@@ -349,6 +349,30 @@ async def test_the_token_is_refreshed_in_band() -> None:
             assert ours.api.tokens[-1].endswith("t2")
 
 
+async def test_activity_is_told_and_remembered() -> None:
+    """Each change once, and to every later socket; a client that was never away says nothing."""
+    async with world(heartbeat_interval_ms=10**9) as ours:
+        ours.edge.answer = lambda frame: (
+            {"action": "ack", "ref": frame["ref"], "data": frame["data"]} if frame["action"] == "activity" else None
+        )
+
+        def told() -> list[bool]:
+            return [frame["data"]["active"] for frame in ours.edge.asked("activity")]
+
+        async with ours.client(sync_interval_s=100_000.0) as client:
+            await settled(ours, client)
+            client.set_active(True)
+            client.set_active(False)
+            client.set_active(False)
+            await until(lambda: told() == [False])
+            await ours.edge.close(1012, "draining")
+            await until(lambda: client.state is State.RECONNECTING)
+            await ours.time.turn(60.0)
+            await until(lambda: told() == [False, False])
+            client.set_active(True)
+            await until(lambda: told() == [False, False, True])
+
+
 async def test_a_refused_refresh_leaves_the_socket_in_peace() -> None:
     """Another token is asked for a little later; the socket stays while the old one is good."""
     async with world(heartbeat_interval_ms=10**9) as ours:

@@ -82,6 +82,53 @@ def test_each_kind_of_device_is_reported_once() -> None:
     assert bench.figures.receipts == 2
 
 
+@pytest.mark.parametrize(
+    ("devices", "told"),
+    [
+        # In the order of their pongs: which device, whether nobody sits before it, and what the sender is told.
+        ([(DeviceType.DESKTOP, True)], [(DeviceType.DESKTOP, True)]),
+        ([(DeviceType.DESKTOP, True), (DeviceType.DESKTOP, True)], [(DeviceType.DESKTOP, True)]),
+        (
+            [(DeviceType.DESKTOP, True), (DeviceType.DESKTOP, False)],
+            [(DeviceType.DESKTOP, True), (DeviceType.DESKTOP, False)],
+        ),
+        ([(DeviceType.DESKTOP, False), (DeviceType.DESKTOP, True)], [(DeviceType.DESKTOP, False)]),
+        (
+            [(DeviceType.TABLET, True), (DeviceType.DESKTOP, True)],
+            [(DeviceType.TABLET, True), (DeviceType.DESKTOP, True)],
+        ),
+        ([(DeviceType.MOBILE, True), (DeviceType.MOBILE, False)], [(DeviceType.MOBILE, False)]),
+    ],
+)
+def test_who_sits_before_a_device_is_part_of_its_receipt(
+    devices: list[tuple[DeviceType, bool]], told: list[tuple[DeviceType, bool]]
+) -> None:
+    """An idle desktop is told once; that somebody has it after all is news. A phone is looked at when it rings."""
+    bench = Bench()
+    sockets = []
+    for device, idle in devices:
+        connection, _ = bench.socket(device)
+        connection.set_idle(idle)
+        sockets.append(connection)
+    bench.delivery.deliver("ann", b"{}", HEADER, "r")
+    bench.turn()
+    for connection in sockets:
+        connection.pong(b"1")
+    assert [(receipt.device_type, receipt.idle) for _, receipt in bench.published] == told
+
+
+def test_a_receipt_says_how_it_is_now() -> None:
+    """What was encoded before somebody came back is not used again."""
+    bench = Bench()
+    connection, _ = bench.socket(DeviceType.DESKTOP)
+    for seq, idle in enumerate((False, True, True, False), 1):
+        connection.set_idle(idle)
+        bench.delivery.deliver("ann", b"{}", f"d {seq} conversation:c", "r")
+        bench.turn()
+        connection.pong(b"%d" % seq)
+    assert [receipt.idle for _, receipt in bench.published] == [False, True, True, False]
+
+
 def test_message_for_nobody_is_counted() -> None:
     """No socket, no receipt: the sender learns it by waiting."""
     bench = Bench()

@@ -80,6 +80,21 @@ async def test_presence_is_right_within_a_second_of_coming_and_going(edge: Edge,
 
 
 @pytest.mark.usefixtures("quick_lease")
+async def test_whether_somebody_sits_there_is_written(edge: Edge, sender: Client) -> None:
+    """Within a second of the app's word, and nothing is written when it says the same again."""
+
+    async def written(idle: bool) -> bool:
+        found = await entry(sender, "ann")
+        return found is not None and [one.idle for one in found.connections] == [idle]
+
+    async with joined(edge, "ann", "?device_type=desktop") as client:
+        await becomes(lambda: written(False), 1.0)
+        for active in (False, False, True):
+            await client.send(json.dumps({"action": "activity", "ref": 1, "data": {"active": active}}))
+            assert await frame(client) == {"action": "ack", "ref": 1, "data": {"active": active}}
+            await becomes(lambda: written(not active), 1.0)  # noqa: B023 - awaited before the next turn
+
+
 async def test_the_lease_is_renewed_with_figures(edge: Edge, sender: Client) -> None:
     """Whoever reads it knows that the edge lives, and how many it holds."""
     async with joined(edge, "ann", "?device_type=tablet", roles=("customer",)):

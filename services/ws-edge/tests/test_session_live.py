@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.codes import CloseCode, ErrorCode
 from contracts.ids import new_id
-from ws_edge.session.live import CloseSocket, ForwardSend, FrameBudget, SendFrame, on_binary, on_text
+from ws_edge.session.live import CloseSocket, ForwardSend, FrameBudget, SendFrame, SetActivity, on_binary, on_text
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -24,6 +24,22 @@ def test_ping_is_answered_with_its_ref() -> None:
     """The simplest question."""
     assert answer('{"action":"ping","ref":"a"}') == {"action": "pong", "ref": "a", "data": {}}
     assert answer('{"action":"ping"}') == {"action": "pong", "data": {}}
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_activity_is_known_and_acknowledged(active: bool) -> None:
+    """The ack repeats what holds from now on."""
+    (effect,) = on_text(json.dumps({"action": "activity", "ref": 7, "data": {"active": active}}).encode())
+    assert isinstance(effect, SetActivity)
+    assert effect.active is active
+    assert json.loads(effect.ack.payload) == {"action": "ack", "ref": 7, "data": {"active": active}}
+
+
+@pytest.mark.parametrize("data", [{}, {"active": None}, {"active": "no"}, {"active": 0}])
+def test_activity_is_a_flag(data: dict[str, Any]) -> None:
+    """What could be misread changes nothing."""
+    got = answer(json.dumps({"action": "activity", "ref": 7, "data": data}))
+    assert (got["action"], got["data"]["code"], got["ref"]) == ("error", "validation_failed", 7)
 
 
 @given(st.binary(max_size=300))

@@ -88,6 +88,7 @@ class ChatClient:
         # Its own proxies and timeouts would only be in the way; making one costs tens of milliseconds, so share one.
         self._http = http or httpx.AsyncClient(timeout=options.request_timeout_s, trust_env=False)
         self._session: Session | None = None
+        self._active = True
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._tokens = Tokens(token, options, clock)
@@ -165,6 +166,16 @@ class ChatClient:
             detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
             raise Rejected(ErrorCode.VALIDATION_FAILED, detail) from None
         return await self._outbox.send(message)
+
+    def set_active(self, active: bool) -> None:
+        """Whether somebody sits before this device; it counts as active until told. Remembered for every later socket.
+
+        What only idle desktops and tablets get becomes a push to the user's phone after a while.
+        """
+        if active != self._active:
+            self._active = active
+            if self._session is not None:
+                self._spawn(self._tell_activity(self._session))
 
     async def caught_up(self) -> None:
         """Wait until every stream is complete up to a sync that began after this call; for ever, if it is never so.
@@ -279,6 +290,8 @@ class ChatClient:
         self._outbox.ring()
         self._agenda.at(_SILENCE, session.heard_at + session.quiet_s)
         self._agenda.at(_REFRESH, self._tokens.refresh_at)
+        if not self._active:
+            self._spawn(self._tell_activity(session))
         try:
             async for frame in session.frames():
                 self._on_frame(session, frame)
@@ -324,6 +337,17 @@ class ChatClient:
         session.probed_at = now
         self._spawn(session.probe(session.patience_s))
         self._agenda.at(_SILENCE, now + session.patience_s)
+
+    async def _tell_activity(self, session: Session) -> None:
+        """Best effort: a socket that is gone is told when there is another one."""
+        told: bool | None = None
+        while told != self._active and session is self._session:
+            told = self._active
+            try:
+                await session.ask(ClientAction.ACTIVITY, {"active": told}, self._options.request_timeout_s)
+            except RequestFailed as failed:
+                log.info("the server does not know whether somebody is here: %s", failed)
+                return
 
     def _refresh(self) -> None:
         if self._session is not None:

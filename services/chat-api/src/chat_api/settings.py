@@ -61,7 +61,10 @@ class ChatApiSettings(DatabaseSettings):
     )
     """Seconds until a delivery that no device has confirmed becomes a push."""
     important_mobile_wait_s: float = Field(default=2.0, ge=0)
-    """Seconds that an important message waits for a mobile's receipt after another device's."""
+    """Seconds that an important message waits for a mobile's receipt after another device's; so does any message that
+    only a desktop has before which nobody sits."""
+    push_active_desktop: bool = False
+    """Whether what only a desktop has is handed to the notifier although somebody sits before it. Set it there, too."""
     fanout_partitions: int = Field(default=1, ge=1, le=64)
     """Conversations are divided into this many lanes; more lanes than fan-out processes let them share the work.
     The same for all processes, and changed only while none runs."""

@@ -83,6 +83,8 @@ class Edge:
     """A scripted edge: takes one user's frames, and says that these devices have them."""
 
     devices: tuple[DeviceType, ...] = ()
+    idle: bool = False
+    """Nobody sits before any of them."""
     frames: list[dict[str, Any]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -184,7 +186,7 @@ class World:
             for device in devices:
                 if message.reply:
                     connection_id = made.connections.setdefault(device, new_id())
-                    receipt = Receipt(edge_id="edge-1", connection_id=connection_id, device_type=device)
+                    receipt = Receipt(edge_id="edge-1", connection_id=connection_id, device_type=device, idle=made.idle)
                     await message.respond(encode(receipt))
 
         made.subscription = await self._edges.subscribe(subjects.user(user_id), queue="edge-1", cb=take)

@@ -80,6 +80,35 @@ async def test_a_silent_edge_becomes_a_push(world: World) -> None:
     await world.until_settled()
 
 
+async def test_a_desktop_with_nobody_before_it_is_not_enough(world: World) -> None:
+    """The notifier hears of it, and decides; a phone settles it, and so does somebody who sits there."""
+    world.fanout()
+    alice, idle, there, both = await world.people("alice", "idle", "there", "both")
+    (await world.edge(idle, DESKTOP)).idle = True
+    (await world.edge(both, DESKTOP, MOBILE)).idle = True
+    await world.edge(there, DESKTOP)
+    c = await world.conversation(alice, idle, there, both)
+    await world.say(c, alice, "hello")
+    await until(lambda: len(world.offline) == 1, "the notifier hears of it")
+    await world.until_settled()
+    assert world.handed(idle) == [("hello", OfflineReason.IDLE_DESKTOP)]
+    assert len(world.offline) == 1
+
+
+async def test_a_deployment_may_push_phones_in_any_case(world: World) -> None:
+    """NATTER_PUSH_ACTIVE_DESKTOP: what only a desktop has is handed over although somebody sits there."""
+    world.fanout(push_active_desktop=True)
+    alice, there, both = await world.people("alice", "there", "both")
+    await world.edge(there, DESKTOP)
+    await world.edge(both, DESKTOP, MOBILE)
+    c = await world.conversation(alice, there, both)
+    await world.say(c, alice, "hello")
+    await until(lambda: len(world.offline) == 1, "the notifier hears of it")
+    await world.until_settled()
+    assert world.handed(there) == [("hello", OfflineReason.ACTIVE_DESKTOP)]
+    assert len(world.offline) == 1
+
+
 async def test_an_important_message_wants_a_mobile(world: World) -> None:
     """On a desktop alone it is pushed to the mobile; with a mobile it is not; an ordinary one never is."""
     world.fanout()

@@ -43,6 +43,11 @@ class Attendance:
         connection.principal = principal
         self.came(connection)
 
+    def activity(self, connection: Connection, active: bool) -> None:
+        """Somebody sits before the socket's device from now on, or nobody."""
+        if connection.set_idle(not active):
+            self.presence.changed(connection.user_id)
+
     def left(self, connection: Connection) -> None:
         """A socket was struck from the registry."""
         self.requests.left(connection)

@@ -46,6 +46,10 @@ class Wire(Protocol):
         """Send a close frame after what was written; cut TCP if the peer has not answered after `timeout_s`."""
 
 
+IDLE = {DeviceType.DESKTOP: "idle desktop", DeviceType.TABLET: "idle tablet"}
+"""Kinds of devices whose receipts say that nobody sits before them. A phone is looked at when it rings."""
+
+
 class Awaiting:
     """A delivery whose sender waits at `reply` for receipts; shared by all local sockets of its user."""
 
@@ -54,7 +58,8 @@ class Awaiting:
     def __init__(self, reply: str, since_s: float) -> None:
         self.reply = reply
         self.since_s = since_s
-        self.reported: tuple[DeviceType, ...] = ()
+        self.reported: tuple[str, ...] = ()
+        """Kinds of devices that the sender knows of: a device type, or `IDLE` of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,7 @@ class Connection:
         "expires_at_s",
         "heard_at_s",
         "id",
+        "idle",
         "principal",
         "receipt",
         "ring_slot",
@@ -170,7 +176,8 @@ class Connection:
         self._confirms = connection_type is ConnectionType.CHAT
         self.connected_at_s = self.heard_at_s = around.now()
         self.closed = False
-        self.receipt: bytes | None = None  # encoded once, by delivery
+        self.idle = False  # nobody sits before the device, as its app says
+        self.receipt: bytes | None = None  # encoded once, by delivery, until `idle` changes
         self.ring_slot = 0  # where the heartbeat ring keeps it
         self._held = True
         self._dirty = False
@@ -185,6 +192,14 @@ class Connection:
         self._ping_out = False
         self._ping_wanted = False
         self._ping_since_s = 0.0  # since when a pong is owed, 0 if none is
+
+    def set_idle(self, idle: bool) -> bool:
+        """Somebody sits before the device, or nobody; returns whether that is news."""
+        if idle == self.idle:
+            return False
+        self.idle = idle
+        self.receipt = None
+        return True
 
     # --- frames out ---
 

@@ -19,7 +19,7 @@ from contracts.frames import expired_frame
 from kit import spans, tracing
 from kit.logs import Stage, logger
 from ws_edge.bus import Incoming
-from ws_edge.connection import Awaiting, Connection
+from ws_edge.connection import IDLE, Awaiting, Connection
 from ws_edge.expiry import Expiry
 from ws_edge.metrics import Figures
 from ws_edge.registry import Registry
@@ -144,14 +144,16 @@ class Delivery:
     def settle(self, connection: Connection, proved: list[Awaiting]) -> None:
         """A pong came back: answer each sender, unless this kind of device is already known to have it."""
         device = connection.device_type
+        # What an idle desktop has is news until somebody has it on one.
+        kind = IDLE.get(device, device) if connection.idle else device
         figures = self._figures
         now_s = self._now()
         for awaiting in proved:
-            if device in awaiting.reported:
+            if kind in awaiting.reported or device in awaiting.reported:
                 continue
             if not awaiting.reported:
                 figures.receipt_seconds.observe(now_s - awaiting.since_s)
-            awaiting.reported += (device,)
+            awaiting.reported += (kind,)
             if self._publish(awaiting.reply, self._receipt(connection)):
                 figures.receipts += 1
             else:
@@ -159,7 +161,12 @@ class Delivery:
 
     def _receipt(self, connection: Connection) -> bytes:
         if connection.receipt is None:
-            connection.receipt = encode(
-                Receipt(edge_id=self._edge_id, connection_id=connection.id, device_type=connection.device_type)
+            device = connection.device_type
+            receipt = Receipt(
+                edge_id=self._edge_id,
+                connection_id=connection.id,
+                device_type=device,
+                idle=connection.idle and device in IDLE,
             )
+            connection.receipt = encode(receipt)
         return connection.receipt

@@ -34,6 +34,7 @@ from ws_edge.session.live import (
     FrameBudget,
     RefreshWith,
     SendFrame,
+    SetActivity,
     on_binary,
     on_text,
 )
@@ -240,6 +241,9 @@ class Peer:
                     self._carry_out(answer)
             case RefreshWith():
                 self._refresh(effect)
+            case SetActivity(active, answer):
+                self._sockets.attendance.activity(connection, active)
+                self._carry_out(answer)
 
     def _refresh(self, frame: RefreshWith) -> None:
         """A new token in the old one's place, without a gap in between; commands that wait keep the old one's roles."""

@@ -41,7 +41,7 @@ FORGOTTEN_AFTER_S = LEASE_VALID_S - LEASE_RENEW_S
 """Who has not renewed for so long may count as dead already, and what it wrote may be deleted."""
 FAREWELL_TIMEOUT_S = 2.0
 
-_Signature = tuple[tuple[str, frozenset[str]], ...]
+_Signature = tuple[tuple[str, frozenset[str], bool], ...]
 
 
 class PresenceWriter:
@@ -149,7 +149,9 @@ class PresenceWriter:
                 await self._buckets.delete(PRESENCE_BUCKET, key)
                 del self._written[user_id]
             return
-        signature = tuple((one.id, one.principal.roles if one.principal else frozenset()) for one in connections)
+        signature = tuple(
+            (one.id, one.principal.roles if one.principal else frozenset(), one.idle) for one in connections
+        )
         if self._written.get(user_id) == signature:
             return
         # Even if the answer is lost: something may stand there from now on.
@@ -218,6 +220,7 @@ def connection_info(connection: Connection) -> ConnectionInfo:
         connection_type=connection.connection_type,
         connected_at=opened_at(connection),
         roles=tuple(roles_of(connection)),
+        idle=connection.idle,
     )
 
 

@@ -75,7 +75,9 @@ class Fanout:
         self._js = js
         self._inbox_id = new_id()
         self._lanes = Lanes(engine, self._inbox_id, settings.fanout_partitions, settings.fanout_lease_s)
-        self._book = ReceiptBook(settings.delivery_ack_timeout_s, settings.important_mobile_wait_s)
+        self._book = ReceiptBook(
+            settings.delivery_ack_timeout_s, settings.important_mobile_wait_s, settings.push_active_desktop
+        )
         road, handovers = OfflineRoad(nats_client, js), Handovers(engine)
         self._handover = OfflineHandover(road, handovers)
         self._sweeper = Sweeper(engine, js, road, handovers, settings.database_timeout_s / 2)
@@ -231,7 +233,8 @@ class Fanout:
             log.warning("unreadable receipt", stage=Stage.DELIVER, error=str(wrong)[:200])
             return
         heard = self._book.heard(ticket, receipt.device_type)
-        if self._book.receipt(ticket, receipt.device_type, asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        if self._book.receipt(ticket, receipt.device_type, now, idle=receipt.idle):
             _delivered.inc()
         if heard is not None:
             self._ledger.note(heard, receipt)

@@ -77,8 +77,8 @@ class Delivery:
     work: Work
     user_id: str
     deadline: float
-    reached_other: bool = False
-    """A desktop or tablet has it, but the message is important and no mobile has."""
+    lacks: OfflineReason | None = None
+    """A desktop or tablet has it, and yet it may become a push: why, if nothing else confirms it."""
     confirmed: bool = False
     """Some device has it."""
 
@@ -98,6 +98,9 @@ class ReceiptBook:
 
     ack_timeout_s: float
     important_mobile_wait_s: float
+    """How long a phone may take to confirm after something else has."""
+    push_active_desktop: bool = False
+    """Whether a desktop with somebody before it still means a push; users who do not want that are the notifier's."""
     _next_ticket: int = 1
     _open: dict[int, Delivery] = field(default_factory=dict)
     _waiting_for_mobile: dict[int, Delivery] = field(default_factory=dict)
@@ -115,22 +118,33 @@ class ReceiptBook:
         self._open[ticket] = Delivery(ticket, work, user_id, now + self.ack_timeout_s)
         return ticket
 
-    def receipt(self, ticket: int, device: DeviceType, now: float) -> bool:
-        """A device has the frame. True if this settles the delivery."""
+    def receipt(self, ticket: int, device: DeviceType, now: float, *, idle: bool = False) -> bool:
+        """A device has the frame; nobody sits before it if `idle`. True if this settles the delivery."""
         delivery = self._open.get(ticket) or self._waiting_for_mobile.get(ticket)
         if delivery is None or not _counts(delivery.work.about, device):
             return False
-        if delivery.work.important and device is not DeviceType.MOBILE:
-            if not delivery.reached_other:
-                delivery.reached_other = True
+        lacks = self._lacks(delivery.work, device, idle)
+        if lacks is not None:
+            if delivery.lacks is None:
                 delivery.deadline = now + self.important_mobile_wait_s
                 # Moved to a table of its own, so that each table stays in the order of its deadlines.
                 self._waiting_for_mobile[ticket] = self._open.pop(ticket)
+            delivery.lacks = lacks
             return False
         self._drop(ticket)
         self._remember(delivery)
         delivery.work.settle(delivery.user_id)
         return True
+
+    def _lacks(self, work: Work, device: DeviceType, idle: bool) -> OfflineReason | None:
+        """Why this device alone is not enough; None if it is."""
+        if device is DeviceType.MOBILE or not _counts(work.about, DeviceType.MOBILE):
+            return None
+        if work.important:
+            return OfflineReason.IMPORTANT_MOBILE
+        if idle:
+            return OfflineReason.IDLE_DESKTOP
+        return OfflineReason.ACTIVE_DESKTOP if self.push_active_desktop else None
 
     def heard(self, ticket: int, device: DeviceType) -> Heard | None:
         """Who has what, now that a device says so; ask before `receipt`, which may settle it.
@@ -161,10 +175,7 @@ class ReceiptBook:
     def expired(self, now: float) -> list[Undelivered]:
         """Deliveries whose time is over; each table is in the order of its deadlines, so only the front is read."""
         late: list[Undelivered] = []
-        for table, reason in (
-            (self._open, OfflineReason.UNACKNOWLEDGED),
-            (self._waiting_for_mobile, OfflineReason.IMPORTANT_MOBILE),
-        ):
+        for table in (self._open, self._waiting_for_mobile):
             due = []
             for ticket, delivery in table.items():
                 if delivery.deadline > now:
@@ -173,6 +184,7 @@ class ReceiptBook:
             for ticket in due:
                 delivery = table.pop(ticket)
                 self._remember(delivery)
+                reason = delivery.lacks or OfflineReason.UNACKNOWLEDGED
                 late.append(Undelivered(delivery.work, delivery.user_id, reason))
         return late
 

@@ -111,6 +111,51 @@ def test_receipts_may_come_before_adding_ends() -> None:
     assert done.times == 0
 
 
+@pytest.mark.parametrize(
+    ("important", "push_active", "heard", "reason"),
+    [
+        # What settles it at once, or later: None; what the notifier is told otherwise.
+        (False, False, [(DESKTOP, False)], None),
+        (False, False, [(TABLET, False)], None),
+        (False, False, [(MOBILE, True)], None),
+        (False, False, [(DESKTOP, True)], OfflineReason.IDLE_DESKTOP),
+        (False, False, [(TABLET, True)], OfflineReason.IDLE_DESKTOP),
+        (False, False, [(DESKTOP, True), (TABLET, True)], OfflineReason.IDLE_DESKTOP),
+        (False, False, [(DESKTOP, True), (DESKTOP, False)], None),
+        (False, False, [(DESKTOP, True), (MOBILE, False)], None),
+        (False, True, [(DESKTOP, False)], OfflineReason.ACTIVE_DESKTOP),
+        (False, True, [(DESKTOP, True), (TABLET, False)], OfflineReason.ACTIVE_DESKTOP),
+        (False, True, [(DESKTOP, False), (MOBILE, False)], None),
+        (True, False, [(DESKTOP, True)], OfflineReason.IMPORTANT_MOBILE),
+        (True, True, [(DESKTOP, True), (TABLET, False)], OfflineReason.IMPORTANT_MOBILE),
+        (True, False, [(DESKTOP, True), (MOBILE, True)], None),
+    ],
+)
+def test_who_sits_before_what_has_it(
+    important: bool, push_active: bool, heard: list[tuple[DeviceType, bool]], reason: OfflineReason | None
+) -> None:
+    """A desktop with nobody before it is not enough; a phone always is, and somebody before a desktop usually."""
+    receipts, (one, done) = ReceiptBook(ACK_S, MOBILE_S, push_active), work(important=important)
+    ticket = receipts.open(one, "bob", 0)
+    one.all_added()
+    settled = [receipts.receipt(ticket, device, 1, idle=idle) for device, idle in heard]
+    assert settled == [False] * (len(heard) - 1) + [reason is None]
+    assert receipts.expired(1 + MOBILE_S - 0.1) == []
+    late = receipts.expired(1 + MOBILE_S)
+    assert late == ([] if reason is None else [Undelivered(one, "bob", reason)])
+    assert (done.times, len(receipts)) == (int(reason is None), 0)
+
+
+def test_what_is_meant_for_desktops_alone_does_not_wait_for_a_phone() -> None:
+    """The host application's word: also if nobody sits there."""
+    receipts, (one, done) = book(), work()
+    one.about = ABOUT._replace(devices=frozenset({DESKTOP}))
+    ticket = receipts.open(one, "bob", 0)
+    one.all_added()
+    assert receipts.receipt(ticket, DESKTOP, 1, idle=True)
+    assert done.times == 1
+
+
 def test_nobody_subscribed() -> None:
     """NATS' word goes to the notifier at once; the work is done when it was handed over, not before."""
     receipts, (one, done) = book(), work()
@@ -207,7 +252,7 @@ class Book(RuleBasedStateMachine):
         self.tickets: dict[int, Work] = {}
         self.settled: set[int] = set()
         self.deadlines: dict[int, float] = {}
-        self.waiting: set[int] = set()
+        self.waiting: dict[int, OfflineReason] = {}
 
     def settle(self, ticket: int) -> None:
         assert ticket not in self.settled, "settled twice"
@@ -228,21 +273,21 @@ class Book(RuleBasedStateMachine):
         self.now += seconds
 
     @precondition(lambda self: self.tickets)
-    @rule(data=st.data(), device=st.sampled_from(DeviceType))
-    def receipt(self, data: st.DataObject, device: DeviceType) -> None:
+    @rule(data=st.data(), device=st.sampled_from(DeviceType), idle=st.booleans())
+    def receipt(self, data: st.DataObject, device: DeviceType, idle: bool) -> None:
         ticket = data.draw(st.sampled_from(sorted(self.tickets)))
-        settles = self.book.receipt(ticket, device, self.now)
+        settles = self.book.receipt(ticket, device, self.now, idle=idle)
+        important = self.tickets[ticket].important
         if ticket in self.settled:
             assert not settles
-        elif settles:
-            assert device is MOBILE or not self.tickets[ticket].important
+        elif device is MOBILE or not (important or idle):
+            assert settles
             self.settle(ticket)
         else:
-            assert device is not MOBILE
-            assert self.tickets[ticket].important
+            assert not settles
             if ticket not in self.waiting:
-                self.waiting.add(ticket)
                 self.deadlines[ticket] = self.now + MOBILE_S
+            self.waiting[ticket] = OfflineReason.IMPORTANT_MOBILE if important else OfflineReason.IDLE_DESKTOP
 
     @precondition(lambda self: self.tickets)
     @rule(data=st.data())
@@ -260,7 +305,7 @@ class Book(RuleBasedStateMachine):
         due = {ticket for ticket in self.tickets if ticket not in self.settled and self.deadlines[ticket] <= self.now}
         assert len(expired) == len(due)
         assert {undelivered.reason for undelivered in expired} == {
-            OfflineReason.IMPORTANT_MOBILE if ticket in self.waiting else OfflineReason.UNACKNOWLEDGED for ticket in due
+            self.waiting.get(ticket, OfflineReason.UNACKNOWLEDGED) for ticket in due
         }
         for ticket in due:
             self.settle(ticket)

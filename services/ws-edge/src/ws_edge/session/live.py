@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from contracts.codes import CloseCode, ErrorCode
 from contracts.frames import (
     REF_CHARS_MAX,
+    Activity,
     ClientAction,
     ConnectionType,
     FrameError,
@@ -102,10 +103,18 @@ class RefreshWith:
     ref: Ref
 
 
+@dataclass(frozen=True, slots=True)
+class SetActivity:
+    """Somebody sits before the device from now on, or nobody; `ack` says that it is known."""
+
+    active: bool
+    ack: SendFrame
+
+
 Asked: TypeAlias = ForwardSend | ForwardTyping | ForwardRead | FollowPresence
 """What chat-api has a say in."""
 
-Effect: TypeAlias = SendFrame | CloseSocket | Asked | RefreshWith
+Effect: TypeAlias = SendFrame | CloseSocket | Asked | RefreshWith | SetActivity
 
 
 class FrameBudget:
@@ -187,10 +196,16 @@ def _act(action: str, data: Mapping[str, Any], ref: Ref, traceparent: object) ->
             return _with(MarkRead, data, ref, lambda read: ForwardRead(read, ref))
         case ClientAction.PRESENCE_SUBSCRIBE:
             return _with(PresenceSubscribe, data, ref, lambda subscribe: FollowPresence(subscribe, ref))
+        case ClientAction.ACTIVITY:
+            return _with(Activity, data, ref, lambda activity: SetActivity(activity.active, _known(activity, ref)))
         case ClientAction.REFRESH_TOKEN:
             return _with(RefreshToken, data, ref, lambda refresh: RefreshWith(refresh.token, ref))
         case _:
             return error(ErrorCode.UNKNOWN_ACTION, "there is no such action", ref=ref)
+
+
+def _known(activity: Activity, ref: Ref) -> SendFrame:
+    return SendFrame(frame_bytes(ServerAction.ACK, activity.model_dump(mode="json"), ref=ref))
 
 
 def _with(model: type[M], data: Mapping[str, Any], ref: Ref, effect: Callable[[M], Effect]) -> Effect:
