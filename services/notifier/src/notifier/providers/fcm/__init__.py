@@ -1,0 +1,1 @@
+"""The provider for Firebase Cloud Messaging, HTTP v1: Android apps."""

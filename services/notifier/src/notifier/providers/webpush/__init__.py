@@ -1,0 +1,1 @@
+"""The provider for Web Push: browsers, by the standards that they share."""
