@@ -1,26 +1,40 @@
-"""A delivery as the notifier sees it, and what became of one; types only, no I/O.
+"""A delivery as the notifier sees it, and what became of it and of its pushes; types only, no I/O.
 
-             ┌─► Sent
-Delivery ────┼─► Skipped(reason)          settled: never looked at again
-             ├─► Dead(error)
-             ├─► Retry(wait)              pending: due again later
-             └─► Postponed(until)
+A delivery is an event and a user; a push is a delivery and a device. A delivery is settled when all its pushes are:
+
+  pending ─► skipped(reason)                                  decided: no push
+          ├─► sent | dead                                     every push is accepted, skipped or failed
+          └─► pending, due again at a moment, perhaps held
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 
 from pydantic import ValidationError
 
 from contracts.codec import decode
 from contracts.delivery import OfflineDelivery, OfflineReason
+from contracts.devices import DeviceType
 from contracts.envelope import Envelope
 from contracts.errors import Undecodable, UnknownEvent
-from contracts.events import EventData
-from contracts.pushes import SkipReason
+from contracts.events import EventData, MessageCreated, UserNotified
+from contracts.pushes import DevicePushState, PushState, SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One push as it is written down: to a device, or to the user (`device_id` is None)."""
+
+    push_id: str
+    device_id: str | None
+    device_type: DeviceType | None
+    provider: str
+    state: DevicePushState = DevicePushState.PENDING
+    attempts: int = 0
+    due_now: bool = True
+    """Whether its next attempt is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,9 @@ class Delivery:
     data: EventData | None
     decided_at: datetime
     attempts: int
+    held: bool = False
+    """It was held until now: it is told together with whatever else was."""
+    pushes: tuple[DeviceRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +62,79 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A provider took it; `provider_ref` is the provider's own name for it, if it gives one."""
+class PushOutcome:
+    """What became of one push in this round."""
 
-    provider: str
+    row: DeviceRow
+    state: DevicePushState
+    attempted: bool = False
     provider_ref: str | None = None
+    skip_reason: SkipReason | None = None
+    error: str | None = None
+    wait_s: float | None = None
+    """Seconds until the next attempt, if it is still pending."""
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """No push, on purpose."""
+class Outcome:
+    """What became of a delivery in this round. Pending: it is looked at again, after `wait_s` or at `until`."""
 
-    reason: SkipReason
+    state: PushState
+    skip_reason: SkipReason | None = None
+    error: str | None = None
+    wait_s: float | None = None
+    until: datetime | None = None
+    held: bool = False
+    pushes: tuple[PushOutcome, ...] = ()
+
+    @property
+    def anything_left(self) -> bool:
+        """Whether a provider took something: forgotten, it would be sent again."""
+        return any(push.state is DevicePushState.ACCEPTED for push in self.pushes)
+
+
+def settled(delivery: Delivery, pushes: tuple[PushOutcome, ...]) -> Outcome:
+    """The outcome of a delivery whose pushes stand like that now; those of earlier rounds count, too."""
+    told = {push.row.push_id for push in pushes}
+    states = [push.state for push in pushes]
+    states += [row.state for row in delivery.pushes if row.push_id not in told]
+    errors = [push.error for push in pushes if push.error is not None]
+    if DevicePushState.PENDING in states:
+        waits = [push.wait_s for push in pushes if push.wait_s is not None]
+        # A push of an earlier round whose time has not come keeps its own; the nearest one wins in the store.
+        return Outcome(
+            PushState.PENDING,
+            error=errors[-1] if errors else None,
+            wait_s=min(waits, default=None),
+            held=delivery.held,
+            pushes=pushes,
+        )
+    if DevicePushState.ACCEPTED in states:
+        return Outcome(PushState.SENT, pushes=pushes)
+    if DevicePushState.FAILED in states:
+        return Outcome(PushState.DEAD, error=errors[-1] if errors else None, pushes=pushes)
+    reasons = [push.skip_reason for push in pushes if push.skip_reason is not None]
+    return Outcome(PushState.SKIPPED, skip_reason=reasons[-1] if reasons else SkipReason.NO_DEVICE, pushes=pushes)
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
-    """No push, although one was due: no further attempt would help or is allowed."""
+class About:
+    """What a delivery is about: to ask for it, and to find it again. None: outside of any conversation."""
 
-    error: str
-    provider: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The provider failed for now: try again after `wait_s` seconds."""
-
-    wait_s: float
-    error: str
-    provider: str
+    conversation_id: str | None
+    message_id: str | None
+    seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """Not the time yet: decide again at `until`. Not an attempt."""
-
-    until: datetime
-
-
-Outcome: TypeAlias = Sent | Skipped | Dead | Retry | Postponed
+def about(data: EventData | None) -> About:
+    """What an event is about, if it can become a push."""
+    match data:
+        case MessageCreated():
+            return About(data.conversation_id, data.id, data.seq)
+        case UserNotified(notification=notification):
+            return About(notification.conversation_id, None, None)
+        case _:
+            return About(None, None, None)
 
 
 def read_offline(payload: bytes | str) -> tuple[OfflineDelivery, EventData | None]:

@@ -6,6 +6,7 @@ NotifierError
 │   ├── StoreUnavailable    Postgres cannot answer now: wait and try again
 │   │   └── StoreMisconfigured  it answers, but somebody has to change something first
 │   └── StoreRefused        Postgres will never take these values
+├── FactsUnavailable        chat-api does not say how things stand: ask again later
 ├── PullBroken              the JetStream consumer no longer delivers: set it up again
 └── PushError               (notifier.providers.base) a provider did not take a push
 """
@@ -35,6 +36,10 @@ class StoreMisconfigured(StoreUnavailable):
 
 class StoreRefused(StoreError):
     """Postgres refuses the values themselves: the same call never succeeds."""
+
+
+class FactsUnavailable(NotifierError):
+    """chat-api cannot be asked, or does not answer: nothing is decided without it."""
 
 
 class PullBroken(NotifierError):
