@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import nats.errors
 from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +17,7 @@ from chat_api.store.database import translated
 from contracts import subjects
 from contracts.delivery import DELIVERY_HEADER, Live, delivery_header
 from contracts.frames import TYPING_EXPIRES_MS, ServerAction, frame_bytes, live_key
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -107,5 +107,5 @@ class Signals:
         try:
             for user_id in user_ids:
                 await client.publish(subjects.user(user_id), frame, headers=headers)
-        except (nats.errors.Error, OSError) as failed:
+        except AWAY as failed:
             log.info("signal lost", stage=Stage.BROADCAST, error=type(failed).__name__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -179,7 +178,7 @@ class Inbox:
                     reason=why.reason,
                 )
                 await message.term()
-        except (nats.errors.Error, OSError) as failed:
+        except bus.AWAY as failed:
             # They come again and find their rows.
             raise PullBroken(f"cannot acknowledge: {type(failed).__name__}") from failed
 

@@ -15,8 +15,6 @@ import contextlib
 import time
 from zlib import crc32
 
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -49,6 +47,7 @@ from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream
 from kit import spans, tracing
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -150,7 +149,7 @@ class Fanout:
                 except LaneLost:
                     log.info("lane is somebody else's now", stage=Stage.LISTENER, lane=number)
                     return
-                except (DatabaseUnavailable, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+                except (DatabaseUnavailable, *AWAY) as away:
                     log.warning("lane waits", stage=Stage.LISTENER, lane=number, error=type(away).__name__)
                 await asyncio.sleep(next(waits))
                 with contextlib.suppress(DatabaseUnavailable):

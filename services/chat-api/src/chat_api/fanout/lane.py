@@ -38,6 +38,7 @@ from contracts.codec import decode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -187,7 +188,7 @@ class Lane:
             message = await acks.get()
             try:
                 await message.ack()
-            except (nats.errors.Error, OSError) as failed:
+            except AWAY as failed:
                 # Our own progress is what counts; JetStream only keeps count of what is under way.
                 log.debug("ack failed", stage=Stage.LISTENER, error=type(failed).__name__)
 

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
-import nats.errors
 from nats.aio.client import Client
 
 from chat_api import metrics
@@ -20,6 +19,7 @@ from chat_api.store.database import DatabaseUnavailable
 from contracts import subjects
 from contracts.delivery import DELIVERY_HEADER, Live, delivery_header
 from contracts.frames import DeliveredUpdate, ReadUpdate, ServerAction, frame_bytes, live_key
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -77,7 +77,7 @@ class LiveNews:
                     break  # by the time NATS is back this is no news
                 try:
                     await self._say(about, seq)
-                except (DatabaseUnavailable, nats.errors.Error, OSError) as away:
+                except (DatabaseUnavailable, *AWAY) as away:
                     log.debug("live news dropped", stage=Stage.DELIVER, error=type(away).__name__)
                 except Exception as failed:
                     # Deliveries must not end because of what is only news.

@@ -25,6 +25,7 @@ from contracts.streams import OFFLINE_DELIVERY
 from contracts.times import now
 from kit import bus, tracing
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -37,9 +38,6 @@ BATCH_MAX = 500
 """Hand-overs that one statement writes down."""
 LOOK_EVERY_S = 1.0
 """How often it is asked which incarnation of the stream is there, while deliveries are handed over."""
-
-AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
-"""What says that NATS or JetStream is not there now, or has no room."""
 
 
 class OfflineRoad:

@@ -18,8 +18,6 @@ from itertools import takewhile
 from typing import Any, cast
 
 import asyncpg
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
@@ -37,6 +35,7 @@ from contracts import subjects
 from contracts.stream_ids import parse_stream_id
 from kit import cancellation, spans, tracing
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -177,7 +176,7 @@ class Relay:
             return None
         try:
             seen = await road.look(self._js)
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+        except AWAY as away:
             log.warning("JetStream does not answer", stage=Stage.ROUTE, error=type(away).__name__)
             return None
         lost = road.loss(cursor, seen)
