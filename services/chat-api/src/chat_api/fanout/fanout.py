@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from zlib import crc32
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,6 +36,7 @@ from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
 from chat_api.store.database import DatabaseUnavailable, translated
+from chat_api.store.keys import lane_of
 from contracts import subjects
 from contracts.codec import decode
 from contracts.delivery import DELIVERY_HEADER, DEVICES_HEADER, TRACE_HEADER, Durable, Receipt, delivery_header
@@ -266,7 +266,7 @@ class Fanout:
 
     def _known_members(self, conversation_id: str) -> Members | None:
         """The members as the cache has them; None if it has not, or if another process's lane changes them."""
-        lane = crc32(str(ConversationStream(conversation_id)).encode()) % self._settings.fanout_partitions
+        lane = lane_of(str(ConversationStream(conversation_id)), self._settings.fanout_partitions)
         return self._recipients.known(conversation_id) if lane in self._held else None
 
 
