@@ -35,6 +35,7 @@ from chat_api.fanout.roles import RoleSignals
 from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
+from chat_api.store.active_members import ActiveMembers
 from chat_api.store.database import DatabaseUnavailable, translated
 from chat_api.store.keys import lane_of
 from contracts import subjects
@@ -79,8 +80,8 @@ class Fanout:
         self._handover = OfflineHandover(road, handovers)
         self._sweeper = Sweeper(engine, js, road, handovers, settings.database_timeout_s / 2)
         self._recipients = Recipients(self._load_members, settings.membership_cache_max)
-        self._member_list = MemberList(engine, self._known_members, settings.live_members_max)
-        self._news = LiveNews(nats_client, self._member_list.of)
+        active = ActiveMembers(engine, settings.live_members_max)
+        self._news = LiveNews(nats_client, MemberList(active, self._known_members, settings.live_members_max).of)
         self._ledger = Ledger(engine, settings.delivery_ledger_days)
         self._revocations = Revocations(engine, js)
         self._roles = RoleSignals(engine, nats_client)
