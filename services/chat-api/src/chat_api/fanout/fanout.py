@@ -49,7 +49,7 @@ from contracts.stream_ids import ConversationStream
 from kit import spans, tracing
 from kit.backoff import full_jitter
 from kit.bus import AWAY
-from kit.logs import Stage, logger
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -199,8 +199,8 @@ class Fanout:
             recipients += asked.difference(recipients)
         work.about = wanted.about(event, tell=len(recipients) <= self._settings.live_members_max)
         headers = _headers(event, wanted)
-        about = {"stream": event.subject, "seq": event.seq, "event_id": event.id, **tracing.told(event.traceparent)}
-        log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
+        if debugging():
+            log.debug("recipients found", stage=Stage.RECIPIENTS, **_told(event), recipients=len(recipients))
         now = asyncio.get_running_loop().time()
         for user_id in recipients:
             if user_id in wanted.excluded:
@@ -210,7 +210,8 @@ class Fanout:
             if wanted.must_arrive and user_id != wanted.sender_id and (asked is None or user_id in asked):
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
-        log.debug("published to every recipient", stage=Stage.DELIVER, **about)
+        if debugging():
+            log.debug("published to every recipient", stage=Stage.DELIVER, **_told(event))
         if spans.enabled:
             _record_span(event, started_ns, len(recipients))
         await self._roles.tell(event)
@@ -269,6 +270,10 @@ class Fanout:
         """The members as the cache has them; None if it has not, or if another process's lane changes them."""
         lane = lane_of(str(ConversationStream(conversation_id)), self._settings.fanout_partitions)
         return self._recipients.known(conversation_id) if lane in self._held else None
+
+
+def _told(event: Envelope) -> dict[str, str | int]:
+    return {"stream": event.subject, "seq": event.seq, "event_id": event.id, **tracing.told(event.traceparent)}
 
 
 def _record_span(event: Envelope, started_ns: int, recipients: int) -> None:

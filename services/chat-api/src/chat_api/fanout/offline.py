@@ -26,7 +26,7 @@ from contracts.times import now
 from kit import bus, tracing
 from kit.backoff import full_jitter
 from kit.bus import AWAY
-from kit.logs import Stage, logger
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -145,16 +145,8 @@ class OfflineHandover:
                 await self._road.restore(failed)
             else:
                 metrics.fanout_deliveries.labels(undelivered.reason.value).inc()
-                log.debug(
-                    "handed to the notifier",
-                    stage=Stage.DELIVER,
-                    stream=event.subject,
-                    seq=event.seq,
-                    event_id=event.id,
-                    user_id=undelivered.user_id,
-                    reason=undelivered.reason.value,
-                    **tracing.told(event.traceparent),
-                )
+                if debugging():
+                    _say_handed_over(undelivered)
                 return handover
         return None
 
@@ -176,3 +168,17 @@ class OfflineHandover:
             for one in batch:
                 one.undelivered.work.settle(one.undelivered.user_id)
             batch = []
+
+
+def _say_handed_over(undelivered: Undelivered) -> None:
+    event = undelivered.work.event
+    log.debug(
+        "handed to the notifier",
+        stage=Stage.DELIVER,
+        stream=event.subject,
+        seq=event.seq,
+        event_id=event.id,
+        user_id=undelivered.user_id,
+        reason=undelivered.reason.value,
+        **tracing.told(event.traceparent),
+    )

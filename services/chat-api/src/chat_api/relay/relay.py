@@ -36,7 +36,7 @@ from contracts.stream_ids import parse_stream_id
 from kit import cancellation, spans, tracing
 from kit.backoff import full_jitter
 from kit.bus import AWAY
-from kit.logs import Stage, logger
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -243,8 +243,9 @@ def _measure(rows: Sequence[asyncpg.Record]) -> None:
     metrics.relay_published.inc(len(rows))
     for row in rows:
         metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())
-        about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
-        log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
+        if debugging():
+            about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
+            log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
         if spans.enabled:
             _record_span(row)
 
