@@ -92,10 +92,10 @@ lock: $(READY) ## Renew requirements.lock from the pyproject files
 		--no-header pyproject.toml --group dev $(MEMBERS:%=%/pyproject.toml) $(ARGS) --quiet \
 		--output-file requirements.lock.new
 	@grep -v '^-e file:' requirements.lock.new > requirements.lock && rm requirements.lock.new
-	@# What each image installs: the same versions, and only what that service needs.
+	@# What each image installs: the same versions, only what that service needs, and all that its settings may ask for.
 	@for service in chat-api ws-edge notifier; do \
 		$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-			--no-header --constraint requirements.lock services/$$service/pyproject.toml --quiet \
+			--no-header --constraint requirements.lock services/$$service/pyproject.toml --all-extras --quiet \
 			--output-file services/$$service/requirements.lock.new || exit 1; \
 		grep -v '^-e file:' services/$$service/requirements.lock.new > services/$$service/requirements.lock; \
 		rm services/$$service/requirements.lock.new; \

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import nats.errors
+import nats.js.errors
 import pytest
 from nats.aio.msg import Msg
 from pydantic import SecretStr
@@ -39,6 +41,23 @@ async def stack() -> AsyncIterator[Stack]:
 def settings_for(stack: Stack, user: str = "observer") -> ServiceSettings:
     """Settings of a service that connects to `stack`."""
     return ServiceSettings(nats_url=stack.nats_url, nats_user=user, nats_password=SecretStr(stack.nats_password(user)))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        nats.errors.ConnectionClosedError(),
+        nats.errors.NoRespondersError(),
+        nats.js.errors.NoStreamResponseError(),
+        nats.js.errors.ServiceUnavailableError(),
+        TimeoutError(),
+        ConnectionRefusedError(),
+    ],
+)
+def test_all_that_says_that_nats_is_away(said: Exception) -> None:
+    """The connection, JetStream, a wait that was too long, the network: one thing to catch, and no mistake of ours."""
+    assert isinstance(said, bus.AWAY)
+    assert not isinstance(ValueError(), bus.AWAY)
 
 
 async def test_server_that_comes_late_and_comes_back(stack: Stack) -> None:

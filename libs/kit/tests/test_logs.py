@@ -14,8 +14,9 @@ from kit.logs import Stage
 
 
 @pytest.fixture(autouse=True)
-def _put_back() -> Iterator[None]:
+def _put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Logging as it was before the test."""
+    monkeypatch.setattr(logs, "_debugging", logs.debugging())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -55,6 +56,15 @@ def test_levels_are_kept(capsys: pytest.CaptureFixture[str], fmt: str) -> None:
     structlog.get_logger().warning("loud")
     assert "quiet" not in (written := capsys.readouterr().out)
     assert "loud" in written
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "ERROR"])
+def test_debugging_says_whether_debug_lines_are_written(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    """Whoever asks first leaves out what would not be written, and nothing else; also before anything is configured."""
+    assert logs.debugging()
+    logs.configure("edge", level=level, fmt="json")
+    structlog.get_logger().debug("quiet")
+    assert logs.debugging() is ("quiet" in capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("fmt", ["json", "console"])

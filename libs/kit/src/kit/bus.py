@@ -35,6 +35,9 @@ OUTSTANDING_PINGS_MAX = 2
 PENDING_BYTES_MAX = 8 * 1024 * 1024
 """What may wait in this process while NATS is away; publishing more raises instead of growing."""
 
+AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
+"""What says that NATS or JetStream is not there now, or has no room: to catch around whatever waits for them."""
+
 Interrupted = Callable[[str], Awaitable[None]]
 
 
@@ -85,7 +88,7 @@ async def connect(
         if time.monotonic() < quiet_until.get(type(error), 0.0):
             return
         quiet_until[type(error)] = time.monotonic() + 10
-        if isinstance(error, (nats.errors.Error, nats.js.errors.Error, OSError)):
+        if isinstance(error, AWAY):
             log.warning("NATS error", stage=Stage.LISTENER, error=type(error).__name__, detail=str(error)[:200])
         else:
             # nats-py reports here what a callback of ours has raised: a bug, and a message that was not handled.

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
-import nats.errors
 from nats.aio.client import Client
 
 from contracts.codec import encode
@@ -19,6 +18,7 @@ from contracts.ids import new_id
 from contracts.stats import FIGURES_BUCKET, FIGURES_RENEW_S, ProcessFigures
 from contracts.times import now
 from kit import buckets
+from kit.bus import AWAY
 
 
 class Registry(Protocol):
@@ -58,7 +58,7 @@ class Figures:
         while True:
             # Published while cut off, they would all go out at once when nobody wants them any more.
             if client.is_connected:
-                with contextlib.suppress(nats.errors.Error, OSError):
+                with contextlib.suppress(*AWAY):
                     await client.publish(subject, encode(self.now()))
             await asyncio.sleep(FIGURES_RENEW_S)
 

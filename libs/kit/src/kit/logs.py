@@ -35,8 +35,22 @@ class Stage(StrEnum):
     """The service itself starts, waits, becomes ready, stops."""
 
 
+# structlog as it comes writes everything.
+_debugging = True
+
+
+def debugging() -> bool:
+    """Whether lines of level DEBUG are written.
+
+    To ask where a message passes: a line that is not written still costs its arguments, for every message.
+    """
+    return _debugging
+
+
 def configure(service: str, *, level: str, fmt: str) -> None:
     """Send structlog and the standard library's loggers to stdout in one format; call once, at start."""
+    global _debugging
+    _debugging = getattr(logging, level) <= logging.DEBUG
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -8,8 +8,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
-import nats.errors
-import nats.js.errors
 import uvicorn
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -266,7 +264,7 @@ class Process:
             try:
                 for definition in ALL_STREAMS:
                     await bus.ensure_stream(js, definition)
-            except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as failed:
+            except bus.AWAY as failed:
                 self._health.missing("nats", f"JetStream does not answer ({type(failed).__name__})")
                 log.warning("waiting for JetStream", stage=Stage.LIFECYCLE, error=str(failed)[:200])
                 await asyncio.sleep(wait_s)

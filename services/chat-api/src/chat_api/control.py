@@ -9,6 +9,7 @@ from chat_api.domain.notices import DisconnectUser
 from contracts import subjects
 from contracts.codec import encode
 from contracts.control import Disconnect
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -28,5 +29,5 @@ class Control:
             if self.client is None or not self.client.is_connected:
                 raise nats.errors.ConnectionClosedError
             await self.client.publish(subjects.DISCONNECT, encode(word))
-        except (nats.errors.Error, OSError) as away:
+        except AWAY as away:
             log.warning("nobody was told to disconnect", stage=Stage.PRESENCE, error=type(away).__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StorageType
@@ -19,6 +18,7 @@ from contracts.codec import decode
 from contracts.errors import Undecodable
 from contracts.stats import FIGURES_AGE_MAX_S, FIGURES_BUCKET, FIGURES_RENEW_S, AdminStats, ProcessFigures
 from contracts.times import now
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -28,8 +28,6 @@ FRESH_S = 1.0
 ANSWER_TIMEOUT_S = 2.0
 HISTORY = 1 + int(FIGURES_AGE_MAX_S / FIGURES_RENEW_S)
 """Words of each process that the bucket keeps: rates need an old one and a new one."""
-
-_AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 
 
 class LiveStats:
@@ -55,7 +53,7 @@ class LiveStats:
         while True:
             try:
                 await self._ensure_bucket()
-            except _AWAY as away:
+            except AWAY as away:
                 log.debug("figures have no bucket yet", stage=Stage.LIFECYCLE, error=type(away).__name__)
             await asyncio.sleep(FIGURES_AGE_MAX_S / 2)
 
@@ -65,7 +63,7 @@ class LiveStats:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 samples = await self._samples()
-        except _AWAY as away:
+        except AWAY as away:
             raise Unheard from away
         return stats.aggregate(
             samples,

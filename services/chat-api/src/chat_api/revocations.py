@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-import nats.errors
-import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,6 +21,7 @@ from contracts.control import REVOCATIONS_AGE_MAX_S, REVOCATIONS_BUCKET, Revocat
 from contracts.errors import ContractError
 from contracts.times import now
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 from kit.revocations import Revocations
 
@@ -35,8 +34,6 @@ SESSION_TOKENS_AGE_MAX_S = 2 * 86_400.0
 """Longer than a token with a session may live: `NATTER_ACCESS_TOKEN_TTL_S` is a day at most."""
 WATCH_ANEW_S = 60.0
 """A watch is begun again so often, whatever it says of itself; that is one small read."""
-
-_AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 
 
 class RevocationsWatcher:
@@ -79,7 +76,7 @@ class RevocationsWatcher:
             try:
                 await self._follow(js)
                 waits = full_jitter(0.2, 5.0)
-            except _AWAY as failed:
+            except AWAY as failed:
                 # Not there yet, or NATS is away: Postgres is asked meanwhile.
                 log.debug("revocations cannot be watched", stage=Stage.LISTENER, error=type(failed).__name__)
                 await asyncio.sleep(next(waits))
@@ -96,7 +93,7 @@ class RevocationsWatcher:
             for task in (following, interrupted):
                 task.cancel()
             ended = await asyncio.gather(following, interrupted, return_exceptions=True)
-            with contextlib.suppress(*_AWAY):
+            with contextlib.suppress(*AWAY):
                 await watcher.stop()  # type: ignore[no-untyped-call]
         for result in ended:
             if isinstance(result, Exception):

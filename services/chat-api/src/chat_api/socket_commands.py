@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -23,6 +22,7 @@ from contracts.codes import ErrorCode
 from contracts.commands import CommandReply
 from contracts.errors import ContractError
 from contracts.frames import FrameError
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -76,7 +76,7 @@ class SocketCommands:
         metrics.commands.labels(reply.error.code.value if reply.error else "accepted").inc()
         try:
             await message.respond(encode(reply))
-        except (nats.errors.Error, OSError) as failed:
+        except AWAY as failed:
             # The client will repeat, a send with the same client_msg_id, and get this very answer.
             log.info("answer lost", stage=Stage.BROADCAST, error=type(failed).__name__)
 

@@ -18,6 +18,7 @@ from chat_api.domain.commands import Actor, AddParticipants, RemoveParticipant
 from chat_api.domain.errors import NotFound
 from chat_api.settings import ChatApiSettings
 from chat_api.signals import Signals
+from chat_api.store.active_members import BELIEVED_S
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing import AT, create, register
 from chat_api.testing_world import until
@@ -116,7 +117,7 @@ async def test_only_who_takes_part_may_tell_and_is_told(room: Room) -> None:
             await room.signals.typing(conversation, user, True)
     await handlers.remove_participant(RemoveParticipant(c, Actor(ben), ben, AT), room.uow)
     await handlers.add_participants(AddParticipants(c, Actor(anna), (eve,), AT), room.uow, None, 200)
-    room.time += signals_module.MEMBERS_TTL_S + 0.1
+    room.time += BELIEVED_S + 0.1
     with pytest.raises(NotFound):
         await room.signals.typing(c, ben, True)
     await room.signals.typing(c, anna, True)
@@ -164,10 +165,9 @@ async def test_while_nats_is_away_a_signal_is_dropped(room: Room, servers: Any, 
 
 
 async def test_what_is_remembered_is_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Conversations and typists beyond the limits push out the oldest."""
-    monkeypatch.setattr(signals_module, "MEMBERS_CACHE_MAX", 2)
+    """Typists beyond the limit push out the oldest."""
     monkeypatch.setattr(signals_module, "TOLD_MAX", 2)
     anna, ben = await room.people("anna", "ben")
     for _ in range(4):
         await room.signals.typing(await room.conversation(anna, ben), anna, True)
-    assert len(room.signals._members) == len(room.signals._told) == 2
+    assert len(room.signals._told) == 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -19,7 +18,7 @@ from kit import bus, tracing
 from kit.backoff import full_jitter
 from kit.figures import Figures
 from kit.health import Health
-from kit.logs import Stage, logger
+from kit.logs import Stage, debugging, logger
 from notifier.deliveries import read_offline
 from notifier.errors import PullBroken, StoreRefused, StoreUnavailable
 from notifier.metrics import Metric, Metrics
@@ -157,10 +156,8 @@ class Inbox:
                 await self._stop.pause(wait_s)
                 continue
             self._metrics.duplicates.inc(len(deliveries) - new)
-            for each in deliveries:
-                event = each.offline.event
-                about = {"event_id": event.id, "user_id": each.offline.user_id, **tracing.told(event.traceparent)}
-                log.debug("delivery received", stage=Stage.RECEIVED, **about)
+            if debugging():
+                _say_received(deliveries)
             if new:
                 self._wake.set()
             return
@@ -179,9 +176,16 @@ class Inbox:
                     reason=why.reason,
                 )
                 await message.term()
-        except (nats.errors.Error, OSError) as failed:
+        except bus.AWAY as failed:
             # They come again and find their rows.
             raise PullBroken(f"cannot acknowledge: {type(failed).__name__}") from failed
+
+
+def _say_received(deliveries: Sequence[Incoming]) -> None:
+    for each in deliveries:
+        event = each.offline.event
+        about = {"event_id": event.id, "user_id": each.offline.user_id, **tracing.told(event.traceparent)}
+        log.debug("delivery received", stage=Stage.RECEIVED, **about)
 
 
 def read_message(message: Msg) -> Incoming | Poison:

@@ -10,14 +10,13 @@ import asyncio
 import json
 from dataclasses import dataclass
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts import streams, subjects
-from kit.bus import ensure_stream
+from kit.bus import AWAY, ensure_stream
 from notifier.errors import PullBroken
 
 EXPIRES_S = 20.0
@@ -69,7 +68,7 @@ class Pull:
             await js.add_consumer(streams.OFFLINE_DELIVERY.name, config)
             self._subscription = await self._client.subscribe(self._client.new_inbox(), cb=self._on_message)
             await self._request()
-        except (nats.errors.Error, OSError, TimeoutError) as failed:
+        except AWAY as failed:
             raise PullBroken(f"cannot set up the consumer: {type(failed).__name__}") from failed
 
     async def close(self) -> None:
@@ -81,7 +80,7 @@ class Pull:
                 await subscription.unsubscribe()
             for message in left:
                 await message.nak()
-        except (nats.errors.Error, OSError):
+        except AWAY:
             # The connection is gone: NATS offers them again after the ack wait.
             return
 
@@ -116,7 +115,7 @@ class Pull:
         if self._open_for <= 0:
             try:
                 await self._request()
-            except (nats.errors.Error, OSError) as failed:
+            except AWAY as failed:
                 raise PullBroken(f"cannot ask for more: {type(failed).__name__}") from failed
 
     async def _request(self) -> None:

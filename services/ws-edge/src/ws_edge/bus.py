@@ -205,7 +205,7 @@ class Bus:
             await self._client.publish(self._echo_subject, b"%d" % number)
             async with asyncio.timeout(FLUSH_TIMEOUT_S):
                 await heard
-        except (nats.errors.Error, OSError, TimeoutError) as failed:
+        except bus.AWAY as failed:
             raise NoAnswer from failed
         finally:
             del self._echoes[number]

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import nats.errors
-import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import Header, StorageType
 from nats.js.kv import KV_DEL, KV_OP
 
 from kit import buckets
+from kit.bus import AWAY
 from ws_edge.bus import BusError, Incoming, NoAnswer
 
 READ_FILTERS_MAX = 50
@@ -26,7 +25,6 @@ WATCH_INACTIVE_S = 30.0
 
 _SUBJECT = "Nats-Subject"
 _MARKER_REASON = "Nats-Marker-Reason"
-_AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 
 
 class Road(Protocol):
@@ -110,7 +108,7 @@ class Buckets:
         try:
             yield Watch(watcher)
         finally:
-            with contextlib.suppress(*_AWAY):
+            with contextlib.suppress(*AWAY):
                 async with asyncio.timeout(self._timeout_s):
                     await watcher.stop()  # type: ignore[no-untyped-call]
 
@@ -164,5 +162,5 @@ def _told() -> Any:
         yield
     except BusError:
         raise
-    except _AWAY as failed:
+    except AWAY as failed:
         raise NoAnswer(type(failed).__name__) from failed

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import Header, ObjectStoreConfig, RawStreamMsg, StorageType
@@ -25,6 +24,7 @@ from nats.js.api import Header, ObjectStoreConfig, RawStreamMsg, StorageType
 from chat_api.blobs.base import BlobMissing, BlobsUnavailable
 from contracts.attachments import OBJECT_STORE
 from contracts.times import rfc3339
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -216,5 +216,5 @@ def _translated() -> Iterator[None]:
     """Whatever NATS says instead of doing it. A full store says so in an answer, which is an `APIError`."""
     try:
         yield
-    except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as failed:
+    except AWAY as failed:
         raise BlobsUnavailable(f"{type(failed).__name__}: {failed}"[:200]) from failed

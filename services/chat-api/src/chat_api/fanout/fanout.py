@@ -13,10 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from zlib import crc32
 
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -38,7 +35,9 @@ from chat_api.fanout.roles import RoleSignals
 from chat_api.fanout.sweeper import Sweeper
 from chat_api.settings import ChatApiSettings
 from chat_api.store import queries
+from chat_api.store.active_members import ActiveMembers
 from chat_api.store.database import DatabaseUnavailable, translated
+from chat_api.store.keys import lane_of
 from contracts import subjects
 from contracts.codec import decode
 from contracts.delivery import DELIVERY_HEADER, DEVICES_HEADER, TRACE_HEADER, Durable, Receipt, delivery_header
@@ -49,7 +48,8 @@ from contracts.ids import new_id
 from contracts.stream_ids import ConversationStream
 from kit import spans, tracing
 from kit.backoff import full_jitter
-from kit.logs import Stage, logger
+from kit.bus import AWAY
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -82,8 +82,8 @@ class Fanout:
         self._handover = OfflineHandover(road, handovers)
         self._sweeper = Sweeper(engine, js, road, handovers, settings.database_timeout_s / 2)
         self._recipients = Recipients(self._load_members, settings.membership_cache_max)
-        self._member_list = MemberList(engine, self._known_members, settings.live_members_max)
-        self._news = LiveNews(nats_client, self._member_list.of)
+        active = ActiveMembers(engine, settings.live_members_max)
+        self._news = LiveNews(nats_client, MemberList(active, self._known_members, settings.live_members_max).of)
         self._ledger = Ledger(engine, settings.delivery_ledger_days)
         self._revocations = Revocations(engine, js)
         self._roles = RoleSignals(engine, nats_client)
@@ -152,7 +152,7 @@ class Fanout:
                 except LaneLost:
                     log.info("lane is somebody else's now", stage=Stage.LISTENER, lane=number)
                     return
-                except (DatabaseUnavailable, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+                except (DatabaseUnavailable, *AWAY) as away:
                     log.warning("lane waits", stage=Stage.LISTENER, lane=number, error=type(away).__name__)
                 await asyncio.sleep(next(waits))
                 with contextlib.suppress(DatabaseUnavailable):
@@ -201,8 +201,8 @@ class Fanout:
             recipients += asked.difference(recipients)
         work.about = wanted.about(event, tell=len(recipients) <= self._settings.live_members_max)
         headers = _headers(event, wanted)
-        about = {"stream": event.subject, "seq": event.seq, "event_id": event.id, **tracing.told(event.traceparent)}
-        log.debug("recipients found", stage=Stage.RECIPIENTS, **about, recipients=len(recipients))
+        if debugging():
+            log.debug("recipients found", stage=Stage.RECIPIENTS, **_told(event), recipients=len(recipients))
         now = asyncio.get_running_loop().time()
         for user_id in recipients:
             if user_id in wanted.excluded:
@@ -212,7 +212,8 @@ class Fanout:
             if wanted.must_arrive and user_id != wanted.sender_id and (asked is None or user_id in asked):
                 reply = subjects.receipt(self._inbox_id, self._book.open(work, user_id, now))
             await self._nats.publish(subjects.user(user_id), frame, reply=reply, headers=headers)
-        log.debug("published to every recipient", stage=Stage.DELIVER, **about)
+        if debugging():
+            log.debug("published to every recipient", stage=Stage.DELIVER, **_told(event))
         if spans.enabled:
             _record_span(event, started_ns, len(recipients))
         await self._roles.tell(event)
@@ -270,8 +271,12 @@ class Fanout:
 
     def _known_members(self, conversation_id: str) -> Members | None:
         """The members as the cache has them; None if it has not, or if another process's lane changes them."""
-        lane = crc32(str(ConversationStream(conversation_id)).encode()) % self._settings.fanout_partitions
+        lane = lane_of(str(ConversationStream(conversation_id)), self._settings.fanout_partitions)
         return self._recipients.known(conversation_id) if lane in self._held else None
+
+
+def _told(event: Envelope) -> dict[str, str | int]:
+    return {"stream": event.subject, "seq": event.seq, "event_id": event.id, **tracing.told(event.traceparent)}
 
 
 def _record_span(event: Envelope, started_ns: int, recipients: int) -> None:

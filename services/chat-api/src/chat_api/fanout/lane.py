@@ -17,7 +17,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from zlib import crc32
 
 import nats.errors
 from nats.aio.client import Client
@@ -33,11 +32,12 @@ from chat_api.fanout.progress import Progress, Saved
 from chat_api.fanout.receipts import ReceiptBook, Work
 from chat_api.settings import ChatApiSettings
 from chat_api.store import following, mapping
-from chat_api.store.keys import ORIGIN, Key
+from chat_api.store.keys import ORIGIN, Key, lane_of
 from contracts.codec import decode
 from contracts.envelope import Envelope
 from contracts.errors import ContractError
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -187,7 +187,7 @@ class Lane:
             message = await acks.get()
             try:
                 await message.ack()
-            except (nats.errors.Error, OSError) as failed:
+            except AWAY as failed:
                 # Our own progress is what counts; JetStream only keeps count of what is under way.
                 log.debug("ack failed", stage=Stage.LISTENER, error=type(failed).__name__)
 
@@ -325,7 +325,7 @@ class Lane:
             self._acks.put_nowait(message)
 
     def _ours(self, stream: str) -> bool:
-        return crc32(stream.encode()) % self._settings.fanout_partitions == self.term.lane
+        return lane_of(stream, self._settings.fanout_partitions) == self.term.lane
 
     def _poison(self, unreadable: Exception, **where: int) -> None:
         log.error("unreadable event skipped", stage=Stage.LISTENER, **where, error=str(unreadable)[:200])

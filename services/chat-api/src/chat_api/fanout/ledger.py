@@ -20,6 +20,7 @@ from chat_api import metrics
 from chat_api.fanout.receipts import Heard
 from chat_api.store.database import DatabaseUnavailable, translated
 from contracts.delivery import Receipt
+from contracts.stream_ids import CONVERSATION_PREFIX
 from kit.backoff import full_jitter
 from kit.logs import Stage, logger
 
@@ -34,8 +35,6 @@ FORGET_EVERY_S = 60.0
 FORGET_BATCH = 1_000
 FORGET_LOCK = 0x4E617472
 """Key of the lock of the process that deletes ("Natr")."""
-
-_CONVERSATION = "conversation:"
 
 # In the order of the keys, so that two processes that write the same rows wait for each other and never in a circle.
 _WRITE = text("""
@@ -142,8 +141,8 @@ class Ledger:
     async def _write(self, batch: list[Entry]) -> None:
         reached: dict[tuple[str, str], int] = {}
         for one in batch:
-            if one.stream.startswith(_CONVERSATION):
-                key = (one.stream.removeprefix(_CONVERSATION), one.user_id)
+            if one.stream.startswith(CONVERSATION_PREFIX):
+                key = (one.stream.removeprefix(CONVERSATION_PREFIX), one.user_id)
                 reached[key] = max(one.seq, reached.get(key, 0))
         values = {
             "keep": self._days > 0,

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
-import nats.errors
 from nats.aio.client import Client
 
 from chat_api import metrics
@@ -20,6 +19,8 @@ from chat_api.store.database import DatabaseUnavailable
 from contracts import subjects
 from contracts.delivery import DELIVERY_HEADER, Live, delivery_header
 from contracts.frames import DeliveredUpdate, ReadUpdate, ServerAction, frame_bytes, live_key
+from contracts.stream_ids import CONVERSATION_PREFIX
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -32,8 +33,6 @@ SAID_MAX = 50_000
 
 Members = Callable[[str], Awaitable[Collection[str] | None]]
 """The active participants of a conversation; None if there are too many for live news."""
-
-_CONVERSATION = "conversation:"
 
 
 class _About(NamedTuple):
@@ -63,7 +62,7 @@ class LiveNews:
         """A device has a message: its sender hears of it, if the message has one who wants to."""
         sender = heard.about.tell
         if sender is not None:
-            conversation_id = heard.about.stream.removeprefix(_CONVERSATION)
+            conversation_id = heard.about.stream.removeprefix(CONVERSATION_PREFIX)
             self._note(_About(ServerAction.DELIVERED, conversation_id, heard.user_id, sender), heard.about.seq)
 
     async def run(self) -> None:
@@ -77,7 +76,7 @@ class LiveNews:
                     break  # by the time NATS is back this is no news
                 try:
                     await self._say(about, seq)
-                except (DatabaseUnavailable, nats.errors.Error, OSError) as away:
+                except (DatabaseUnavailable, *AWAY) as away:
                     log.debug("live news dropped", stage=Stage.DELIVER, error=type(away).__name__)
                 except Exception as failed:
                     # Deliveries must not end because of what is only news.

@@ -25,7 +25,8 @@ from contracts.streams import OFFLINE_DELIVERY
 from contracts.times import now
 from kit import bus, tracing
 from kit.backoff import full_jitter
-from kit.logs import Stage, logger
+from kit.bus import AWAY
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -37,9 +38,6 @@ BATCH_MAX = 500
 """Hand-overs that one statement writes down."""
 LOOK_EVERY_S = 1.0
 """How often it is asked which incarnation of the stream is there, while deliveries are handed over."""
-
-AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
-"""What says that NATS or JetStream is not there now, or has no room."""
 
 
 class OfflineRoad:
@@ -147,16 +145,8 @@ class OfflineHandover:
                 await self._road.restore(failed)
             else:
                 metrics.fanout_deliveries.labels(undelivered.reason.value).inc()
-                log.debug(
-                    "handed to the notifier",
-                    stage=Stage.DELIVER,
-                    stream=event.subject,
-                    seq=event.seq,
-                    event_id=event.id,
-                    user_id=undelivered.user_id,
-                    reason=undelivered.reason.value,
-                    **tracing.told(event.traceparent),
-                )
+                if debugging():
+                    _say_handed_over(undelivered)
                 return handover
         return None
 
@@ -178,3 +168,17 @@ class OfflineHandover:
             for one in batch:
                 one.undelivered.work.settle(one.undelivered.user_id)
             batch = []
+
+
+def _say_handed_over(undelivered: Undelivered) -> None:
+    event = undelivered.work.event
+    log.debug(
+        "handed to the notifier",
+        stage=Stage.DELIVER,
+        stream=event.subject,
+        seq=event.seq,
+        event_id=event.id,
+        user_id=undelivered.user_id,
+        reason=undelivered.reason.value,
+        **tracing.told(event.traceparent),
+    )

@@ -18,7 +18,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics
-from chat_api.fanout.offline import AWAY
 from chat_api.fanout.receipts import Work
 from chat_api.store import revoked
 from chat_api.store.database import DatabaseUnavailable, translated
@@ -29,6 +28,7 @@ from contracts.envelope import Envelope
 from contracts.stream_ids import UserStream
 from kit import buckets
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()

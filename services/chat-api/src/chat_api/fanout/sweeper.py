@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics
 from chat_api.fanout.handovers import Handover, Handovers
-from chat_api.fanout.offline import AWAY, OfflineRoad
+from chat_api.fanout.offline import OfflineRoad
 from chat_api.store import following, mapping
 from chat_api.store.database import DatabaseUnavailable, translated
 from contracts.streams import NOTIFIER_DURABLE, OFFLINE_DELIVERY
 from kit import bus
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import nats.errors
-import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.kv import KeyValue
 
@@ -21,6 +20,7 @@ from contracts.errors import Undecodable
 from contracts.presence import EDGES_BUCKET, PRESENCE_BUCKET, EdgeLease, EdgePresence
 from kit import buckets
 from kit.backoff import full_jitter
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -41,7 +41,6 @@ DELETES_AT_ONCE = 100
 WATCH_INACTIVE_S = 30.0
 """NATS forgets a watch whose process is gone after this."""
 
-_AWAY = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 _BUCKETS = (PRESENCE_BUCKET, EDGES_BUCKET)
 
 
@@ -102,7 +101,7 @@ class PresenceWatcher:
             try:
                 await self._read_and_follow()
                 waits = full_jitter(0.1, 2.0)
-            except _AWAY as failed:
+            except AWAY as failed:
                 self._book.deaf()
                 log.warning("presence cannot be heard", stage=Stage.PRESENCE, error=type(failed).__name__)
                 await asyncio.sleep(next(waits))
@@ -144,7 +143,7 @@ class PresenceWatcher:
         try:
             yield _Watch(watcher, heard)
         finally:
-            with contextlib.suppress(*_AWAY):
+            with contextlib.suppress(*AWAY):
                 await watcher.stop()  # type: ignore[no-untyped-call]
 
     async def _until_something_was_missed(self, watches: tuple[_Watch, ...], anew_s: float) -> None:
@@ -192,7 +191,7 @@ class PresenceWatcher:
                 for start in range(0, len(void), DELETES_AT_ONCE):
                     await self._delete(PRESENCE_BUCKET, void[start : start + DELETES_AT_ONCE])
                 await self._delete(EDGES_BUCKET, self._book.dead_edges())
-            except _AWAY as failed:
+            except AWAY as failed:
                 log.info("cleaning up must wait", stage=Stage.PRESENCE, error=type(failed).__name__)
             if void:
                 log.info("users of dead edges are gone", stage=Stage.PRESENCE, entries=len(void))

@@ -19,7 +19,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -27,6 +26,7 @@ from nats.js.api import Header
 
 from chat_api import metrics
 from contracts.streams import EVENTS
+from kit.bus import AWAY
 from kit.logs import Stage, logger
 
 log = logger()
@@ -125,7 +125,7 @@ class Publisher:
                     await self._start(publication, index, expected)
                     expected = {Header.EXPECTED_LAST_MSG_ID.value: publication.message_id}
                 await attempt.over.wait()
-        except (nats.errors.Error, TimeoutError, OSError) as failed:
+        except AWAY as failed:
             attempt.reason = attempt.reason or type(failed).__name__
         finally:
             self._attempt = None

@@ -18,8 +18,6 @@ from itertools import takewhile
 from typing import Any, cast
 
 import asyncpg
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
@@ -37,7 +35,8 @@ from contracts import subjects
 from contracts.stream_ids import parse_stream_id
 from kit import cancellation, spans, tracing
 from kit.backoff import full_jitter
-from kit.logs import Stage, logger
+from kit.bus import AWAY
+from kit.logs import Stage, debugging, logger
 
 log = logger()
 
@@ -177,7 +176,7 @@ class Relay:
             return None
         try:
             seen = await road.look(self._js)
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError) as away:
+        except AWAY as away:
             log.warning("JetStream does not answer", stage=Stage.ROUTE, error=type(away).__name__)
             return None
         lost = road.loss(cursor, seen)
@@ -244,8 +243,9 @@ def _measure(rows: Sequence[asyncpg.Record]) -> None:
     metrics.relay_published.inc(len(rows))
     for row in rows:
         metrics.relay_lag.observe((now - row["recorded_at"]).total_seconds())
-        about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
-        log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
+        if debugging():
+            about = {"stream": row["stream"], "seq": row["seq"], "event_id": str(row["event_id"])}
+            log.debug("relayed", stage=Stage.ROUTE, **about, **tracing.told(tracing.within(row["metadata"])))
         if spans.enabled:
             _record_span(row)
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from zlib import crc32
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat_api.store import queries
+from chat_api.store.keys import lane_of
 from contracts.devices import DeviceType
 from contracts.stream_ids import ConversationStream
 
@@ -119,7 +119,7 @@ async def sent(connection: AsyncConnection, message_id: str) -> Sent | None:
         position=row.position,
         recorded_at=row.recorded_at,
         excluded=tuple(json.loads(row.excluded or "[]")),
-        settled=any(lane.settled for lane in lanes if crc32(stream.encode()) % lane.partitions == lane.lane),
+        settled=any(lane.settled for lane in lanes if lane_of(stream, lane.partitions) == lane.lane),
     )
 
 
