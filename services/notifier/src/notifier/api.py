@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import Field, model_validator
 from starlette.exceptions import HTTPException
 
-from contracts.codec import Contract, encode
+from contracts.codec import Contract, Flag, encode
 from contracts.codes import ErrorCode
 from contracts.ids import UserId, Uuid, new_id
 from contracts.problems import PROBLEM_JSON, FieldProblem, problem, problem_headers
 from contracts.pushes import PushRecord, PushState
 from kit.health import Health
 from kit.tokens import TokenError, TokenExpired, verify
+from notifier.afterwards.record import AfterwardsRecord
 from notifier.errors import NotifierError, StoreUnavailable
 from notifier.metrics import Metrics
 from notifier.store import Store
@@ -41,7 +43,32 @@ class Refused(NotifierError):
         self.code = code
 
 
-def create_api(*, store: Store, metrics: Metrics, health: Health, jwt_secret: str) -> FastAPI:
+class DeadLetters(Contract):
+    """Which dead letters: some by the ids of their deliveries, or every one."""
+
+    ids: Annotated[tuple[int, ...], Field(max_length=PAGE_MAX)] | None = None
+    all: Flag = False
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.ids is not None) == self.all:
+            raise ValueError("either ids or all: true")
+        return self
+
+
+class Count(Contract):
+    """How many it were."""
+
+    count: int
+
+
+class Acknowledgement(Contract):
+    """Whose push it is: a service asks for its users."""
+
+    user_id: UserId
+
+
+def create_api(*, store: Store, record: AfterwardsRecord, metrics: Metrics, health: Health, jwt_secret: str) -> FastAPI:
     """The application; everything it needs is an argument."""
     api = FastAPI(title="Natter notifier", version="1", docs_url=None, redoc_url=None)
 
@@ -71,10 +98,48 @@ def create_api(*, store: Store, metrics: Metrics, health: Health, jwt_secret: st
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
         event_id: Annotated[Uuid | None, Query()] = None,
         user_id: Annotated[UserId | None, Query()] = None,
+        state: Annotated[PushState | None, Query()] = None,
+        provider: Annotated[str | None, Query(max_length=64)] = None,
     ) -> PushPage:
-        """What became of every delivery, oldest first."""
-        pushes = await store.pushes(after_id=after_id, limit=limit, event_id=event_id, user_id=user_id)
+        """What became of every delivery, oldest first, device by device."""
+        pushes = await store.pushes(
+            after_id=after_id, limit=limit, event_id=event_id, user_id=user_id, state=state, provider=provider
+        )
         return PushPage(pushes=pushes, next_after_id=pushes[-1].id if pushes else after_id)
+
+    @api.get("/v1/pushes/dead", dependencies=guarded, response_model=PushPage, response_model_exclude_none=True)
+    async def list_dead(
+        after_id: Annotated[int, Query(ge=0, le=_BIGINT_MAX)] = 0,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+        user_id: Annotated[UserId | None, Query()] = None,
+        provider: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> PushPage:
+        """What was due and taken by nobody: it waits for somebody to replay or drop it."""
+        pushes = await store.pushes(
+            after_id=after_id, limit=limit, user_id=user_id, state=PushState.DEAD, provider=provider
+        )
+        return PushPage(pushes=pushes, next_after_id=pushes[-1].id if pushes else after_id)
+
+    @api.post("/v1/pushes/dead/replay", dependencies=guarded)
+    async def replay(which: DeadLetters) -> Count:
+        """Make dead letters due again, as if nothing had been tried."""
+        return Count(count=await record.replay(which.ids))
+
+    @api.post("/v1/pushes/dead/drop", dependencies=guarded)
+    async def drop(which: DeadLetters) -> Count:
+        """Give dead letters up for good."""
+        return Count(count=await record.drop(which.ids))
+
+    @api.post("/v1/pushes/{push_id}/ack", dependencies=guarded, status_code=204)
+    async def acknowledge(push_id: Uuid, whose: Acknowledgement) -> Response:
+        """The app has shown it; again: nothing changes."""
+        found = await record.acknowledge(push_id, whose.user_id)
+        if found is None:
+            raise Refused(ErrorCode.NOT_FOUND, "there is no such push of this user")
+        provider, news = found
+        if news:
+            metrics.acknowledged.labels(provider).inc()
+        return Response(status_code=204)
 
     @api.get("/v1/pushes/summary", dependencies=guarded)
     async def summary() -> dict[PushState, int]:

@@ -1,9 +1,14 @@
 """The composition root: builds every part once, owns every task, and stops them in order.
 
-             ┌── inbox ──── NATS
-signals ─► Stop              │ wake
-             ├── dispatch ── provider
-             └── HTTP        (last to go: it tells who asks that the rest is going)
+             ┌── link ───────── NATS (closed when nobody needs it any more)
+             ├── inbox          OFFLINE_DELIVERY → table
+signals ─► Stop                 │ wake
+             ├── dispatch       table → facts → decision → providers
+             ├── happened       EVENTS: read, deleted
+             │                  │ wake
+             ├── retractor      what devices take back
+             ├── housekeeping   figures of the whole, forgetting
+             └── HTTP           (last to go: it tells who asks that the rest is going)
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -19,15 +24,24 @@ import uvicorn
 from kit.health import Health
 from kit.logs import Stage, logger
 from notifier import providers
+from notifier.afterwards.happened import Happened
+from notifier.afterwards.housekeeping import Housekeeping
+from notifier.afterwards.record import AfterwardsRecord
+from notifier.afterwards.retractor import Retractor
 from notifier.api import create_api
+from notifier.compose import Composer
 from notifier.database import open_engine
-from notifier.dispatch import POSTGRES, Dispatch
-from notifier.inbox import NATS, Inbox
+from notifier.dispatch import POSTGRES, Dispatch, Parts
+from notifier.facts import FactsClient
+from notifier.inbox import Inbox
+from notifier.link import NATS, Link
 from notifier.metrics import Metrics
 from notifier.providers.base import Provider
+from notifier.sending import Sending
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop
 from notifier.store import Store
+from notifier.texts import Texts
 from notifier.wake import Wake
 
 log = logger()
@@ -45,15 +59,23 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: NotifierSettings, stop: Stop, *, provider: Provider | None = None) -> None:
-    """Run until `stop` is set; `provider` stands in for the configured one in tests.
+async def serve(settings: NotifierSettings, stop: Stop, *, chosen: Sequence[Provider] | None = None) -> None:
+    """Run until `stop` is set; `chosen` stand in for the configured providers in tests.
 
     Raises `ConfigError` before anything is started. NATS or Postgres away is never an error here.
     """
-    provider = provider or providers.build(settings.notification_provider)
+    composer = Composer(Texts(settings.push_texts, settings.push_locale), settings.push_content, settings.push_ttl_s)
+    active = tuple(chosen) if chosen is not None else providers.build_all(settings.notification_provider)
     engine = open_engine(settings)
-    health, metrics, wake, store = Health(NATS, POSTGRES), Metrics(), Wake(), Store(engine)
-    api = create_api(store=store, metrics=metrics, health=health, jwt_secret=settings.jwt_secret.get_secret_value())
+    health, metrics = Health(NATS, POSTGRES), Metrics()
+    store, record = Store(engine), AfterwardsRecord(engine)
+    api = create_api(
+        store=store,
+        record=record,
+        metrics=metrics,
+        health=health,
+        jwt_secret=settings.jwt_secret.get_secret_value(),
+    )
     server = Server(
         uvicorn.Config(
             api,
@@ -66,13 +88,25 @@ async def serve(settings: NotifierSettings, stop: Stop, *, provider: Provider | 
             timeout_graceful_shutdown=2,
         )
     )
-    inbox = Inbox(settings, store, metrics, health, wake, stop)
-    dispatch = Dispatch(settings, store, provider, metrics, health, wake, stop)
+    wake, read_wake = Wake(), Wake()
+    link = Link(settings, health, stop)
+    facts = FactsClient(link)
+    sending = Sending(settings, active, composer, facts, metrics)
+    inbox = Inbox(settings, link, store, metrics, health, wake, stop)
+    dispatch = Dispatch(settings, Parts(store, record, facts, sending), metrics, health, wake, stop)
+    can_retract = [one.name for one in active if one.can_retract]
+    happened = Happened(settings, link, record, can_retract, metrics, read_wake, stop)
+    retractor = Retractor(settings, record, active, composer, facts, metrics, read_wake, stop)
+    housekeeping = Housekeeping(settings, store, record, metrics, stop)
 
     async def workers() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(inbox.run(), name="inbox")
-            tasks.create_task(dispatch.run(), name="dispatch")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(link.open(), name="link")
+                for worker in (inbox, dispatch, happened, retractor, housekeeping):
+                    tasks.create_task(worker.run(), name=type(worker).__name__.lower())
+        finally:
+            await link.close()
 
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -80,7 +114,8 @@ async def serve(settings: NotifierSettings, stop: Stop, *, provider: Provider | 
             tasks.create_task(_announce(health, stop), name="announce")
             tasks.create_task(_supervise(workers(), server, health, stop, settings.shutdown_grace_s), name="workers")
     finally:
-        await provider.close()
+        for provider in active:
+            await provider.close()
         await engine.dispose()
         log.info("stopped", stage=Stage.LIFECYCLE)
 

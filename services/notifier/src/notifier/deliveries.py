@@ -126,6 +126,9 @@ class About:
     seq: int | None
 
 
+NOTHING = About(None, None, None)
+
+
 def about(data: EventData | None) -> About:
     """What an event is about, if it can become a push."""
     match data:
@@ -134,7 +137,7 @@ def about(data: EventData | None) -> About:
         case UserNotified(notification=notification):
             return About(notification.conversation_id, None, None)
         case _:
-            return About(None, None, None)
+            return NOTHING
 
 
 def read_offline(payload: bytes | str) -> tuple[OfflineDelivery, EventData | None]:

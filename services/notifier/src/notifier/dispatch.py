@@ -14,11 +14,12 @@ from datetime import datetime
 from itertools import groupby
 
 from contracts import times
-from contracts.pushes import PushState, SkipReason
+from contracts.pushes import DevicePushState, PushState, SkipReason
 from kit.backoff import full_jitter
 from kit.health import Health
 from kit.logs import Stage, logger
 from notifier.afterwards.record import AfterwardsRecord
+from notifier.compose import Told
 from notifier.decide import Facts, Later, Policy, Send, Skip, decide, first_look
 from notifier.deliveries import Delivery, Outcome, Unreadable
 from notifier.errors import FactsUnavailable, StoreError, StoreRefused
@@ -138,7 +139,7 @@ class Dispatch:
             await self._store.release(lease.token)
         return len(lease.rows)
 
-    # --- planning: everything that can be said before the first push ----------------------------------------------------
+    # --- planning: everything that can be said before the first push --------------------------------------------------
 
     async def _plan(self, lease: Lease, deliveries: Sequence[Delivery]) -> list[Plan]:
         looked = {delivery.id: first_look(delivery) for delivery in deliveries}
@@ -183,7 +184,7 @@ class Dispatch:
             case Send() as send:
                 plans.append(self._to_send((delivery,), (send.told,), send, facts))
 
-    def _to_send(self, deliveries: tuple[Delivery, ...], told: tuple[object, ...], send: Send, facts: Facts) -> Plan:
+    def _to_send(self, deliveries: tuple[Delivery, ...], told: tuple[Told, ...], send: Send, facts: Facts) -> Plan:
         routed = self._sending.route(send.devices)
         if isinstance(routed, SkipReason):
             return Plan(deliveries, outcome=skipped(deliveries[-1], routed))
@@ -203,7 +204,7 @@ class Dispatch:
                         # The first push to a device takes all.
                         begun.carries = tuple(waiting.pop(begun.device.id, ()))
 
-    # --- sending --------------------------------------------------------------------------------------------------------
+    # --- sending ------------------------------------------------------------------------------------------------------
 
     async def _one_user(self, lease: Lease, plans: list[Plan]) -> int:
         """One user's pushes, one after the other in their order; returns how many were not begun."""
@@ -232,7 +233,7 @@ class Dispatch:
             tell(self._metrics, newest, outcome, self._now())
 
     async def _carried(self, begun: Sequence[Begun], outcome: Outcome) -> None:
-        accepted = {push.row.push_id for push in outcome.pushes if push.accepted}
+        accepted = {push.row.push_id for push in outcome.pushes if push.state is DevicePushState.ACCEPTED}
         ids = [number for one in begun if one.row.push_id in accepted for number, _ in one.carries]
         if not ids:
             return

@@ -13,14 +13,17 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from contracts import subjects
+from contracts.delivery import OfflineReason
 from contracts.errors import ContractError, Undecodable
 from kit import bus, tracing
 from kit.backoff import full_jitter
 from kit.figures import Figures
 from kit.health import Health
 from kit.logs import Stage, debugging, logger
-from notifier.deliveries import read_offline
+from notifier.decide import Policy
+from notifier.deliveries import about, read_offline
 from notifier.errors import PullBroken, StoreRefused, StoreUnavailable
+from notifier.link import NATS, Link
 from notifier.metrics import Metric, Metrics
 from notifier.pull import Pull, PullOptions
 from notifier.settings import NotifierSettings
@@ -30,19 +33,26 @@ from notifier.wake import Wake
 
 log = logger()
 
-NATS = "nats"
-"""The inbox's need in `/healthz/ready`."""
 _WAIT_S = 1.0
 _CONNECTED_POLL_S = 0.1
 
 
 class Inbox:
-    """The one task that talks to NATS."""
+    """The one task that takes offline deliveries."""
 
     def __init__(
-        self, settings: NotifierSettings, store: Store, metrics: Metrics, health: Health, wake: Wake, stop: Stop
+        self,
+        settings: NotifierSettings,
+        link: Link,
+        store: Store,
+        metrics: Metrics,
+        health: Health,
+        wake: Wake,
+        stop: Stop,
     ) -> None:
         self._settings = settings
+        self._policy = settings.policy
+        self._link = link
         self._store = store
         self._metrics = metrics
         self._health = health
@@ -50,20 +60,12 @@ class Inbox:
         self._stop = stop
         self._pull: Pull | None = None
         self._figures = Figures("notifier", metrics.registry, (Metric.SENT.value,))
+        link.on_interrupted(self._on_interrupted)
 
     async def run(self) -> None:
         """Until told to stop; whatever is away meanwhile is waited for."""
-        self._health.missing(NATS, "connecting")
-        client: Client | None = None
         try:
-            client = await self._stop.unless_stopped(
-                bus.connect(
-                    self._settings,
-                    service="notifier",
-                    on_interrupted=self._on_interrupted,
-                    on_disconnected=self._on_disconnected,
-                )
-            )
+            client = await self._link.wait()
             telling = asyncio.create_task(self._figures.tell(client))
             try:
                 await self._pull_for_ever(client)
@@ -71,9 +73,7 @@ class Inbox:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
         except Stopped:
-            pass
-        finally:
-            await bus.close(client, timeout_s=2.0)
+            return
 
     async def _pull_for_ever(self, client: Client) -> None:
         waits = full_jitter(0.1, 3.0)
@@ -100,13 +100,9 @@ class Inbox:
                 self._pull = None
                 await pull.close()
 
-    async def _on_interrupted(self, reason: str) -> None:
+    def _on_interrupted(self, reason: str) -> None:
         if self._pull is not None:
             self._pull.interrupt(reason)
-
-    async def _on_disconnected(self, reason: str) -> None:
-        self._health.missing(NATS, reason)
-        await self._on_interrupted(reason)
 
     # --- one batch ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +112,7 @@ class Inbox:
         readable: list[tuple[Msg, Incoming]] = []
         poison: list[tuple[Msg, Poison]] = []
         for message in messages:
-            read = read_message(message)
+            read = read_message(message, self._policy)
             if isinstance(read, Incoming):
                 readable.append((message, read))
             else:
@@ -188,15 +184,27 @@ def _say_received(deliveries: Sequence[Incoming]) -> None:
         log.debug("delivery received", stage=Stage.RECEIVED, **about)
 
 
-def read_message(message: Msg) -> Incoming | Poison:
+def read_message(message: Msg, policy: Policy | None = None) -> Incoming | Poison:
     """What a message says; `Poison` if it is not an offline delivery of the user whom its subject names."""
     try:
-        offline, _ = read_offline(message.data)
+        offline, data = read_offline(message.data)
         if subjects.parse_offline(message.subject) != offline.user_id:
             raise Undecodable("the subject names another user than the delivery")
-        return Incoming(offline, message.data.decode())
+        return Incoming(offline, message.data.decode(), about(data), grace_s(offline.reason, policy or Policy()))
     except (ContractError, ValueError, RecursionError) as unreadable:
         return poison_of(message, str(unreadable) or type(unreadable).__name__)
+
+
+def grace_s(reason: OfflineReason, policy: Policy) -> float:
+    """The least that a delivery waits before anybody is asked about it: what was handed over for a desktop that is
+    thought to be active may belong to an idle one by then."""
+    match reason:
+        case OfflineReason.NO_CONNECTION | OfflineReason.UNACKNOWLEDGED:
+            return policy.grace_offline_s
+        case OfflineReason.IMPORTANT_MOBILE:
+            return 0.0
+        case OfflineReason.IDLE_DESKTOP | OfflineReason.ACTIVE_DESKTOP:
+            return min(policy.grace_idle_desktop_s, policy.grace_active_desktop_s)
 
 
 def poison_of(message: Msg, reason: str) -> Poison:

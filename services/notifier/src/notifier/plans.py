@@ -47,9 +47,7 @@ class Plan:
         return self.deliveries[-1].user_id
 
 
-def plan_of(
-    deliveries: tuple[Delivery, ...], told: Sequence[Told], routed: Sequence[Routed], facts: Facts
-) -> Plan:
+def plan_of(deliveries: tuple[Delivery, ...], told: Sequence[Told], routed: Sequence[Routed], facts: Facts) -> Plan:
     """A push for each device that is routed: the one that is written down, or a new one."""
     newest = deliveries[-1]
     rows = {(row.device_id, row.provider): row for row in newest.pushes}

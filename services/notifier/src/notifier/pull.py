@@ -1,4 +1,4 @@
-"""A steady pull on the durable consumer: messages as soon as they come, as many at once as there are.
+"""A steady pull on a durable consumer: messages as soon as they come, as many at once as there are.
 
 nats-py's own `fetch(n)` waits out its whole timeout for the batch to fill once the first message is there: a push
 would wait with it. Here one pull request is always open at the server, and whatever it has delivered is taken at once.
@@ -16,6 +16,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts import streams, subjects
+from contracts.streams import StreamDefinition
 from kit.bus import AWAY, ensure_stream
 from notifier.errors import PullBroken
 
@@ -36,10 +37,17 @@ class PullOptions:
 
     batch: int
     ack_wait_s: float
+    stream: StreamDefinition = streams.OFFLINE_DELIVERY
+    durable: str = streams.NOTIFIER_DURABLE
+    filters: tuple[str, ...] = (subjects.OFFLINE_ALL,)
+    own_stream: bool = True
+    """Whether we may make the stream if it is not there."""
+    from_now_on: bool = False
+    """A consumer that is made anew begins with what comes, not with what is there."""
 
 
 class Pull:
-    """The notifier's pull on OFFLINE_DELIVERY. At most one batch waits in this process."""
+    """A pull on one stream. At most one batch waits in this process."""
 
     def __init__(self, client: Client, options: PullOptions) -> None:
         self._client = client
@@ -55,17 +63,19 @@ class Pull:
         """Create what is missing (stream, consumer) and listen; raises `PullBroken`."""
         js = self._client.jetstream(timeout=_SETUP_TIMEOUT_S)
         config = ConsumerConfig(
-            durable_name=streams.NOTIFIER_DURABLE,
-            deliver_policy=DeliverPolicy.ALL,
+            durable_name=self._options.durable,
+            deliver_policy=DeliverPolicy.NEW if self._options.from_now_on else DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=self._options.ack_wait_s,
             max_deliver=-1,
             max_ack_pending=self._options.batch * _MORE_THAN_A_BATCH,
-            filter_subject=subjects.OFFLINE_ALL,
+            filter_subject=self._options.filters[0] if len(self._options.filters) == 1 else None,
+            filter_subjects=list(self._options.filters) if len(self._options.filters) > 1 else None,
         )
         try:
-            await ensure_stream(js, streams.OFFLINE_DELIVERY)
-            await js.add_consumer(streams.OFFLINE_DELIVERY.name, config)
+            if self._options.own_stream:
+                await ensure_stream(js, self._options.stream)
+            await js.add_consumer(self._options.stream.name, config)
             self._subscription = await self._client.subscribe(self._client.new_inbox(), cb=self._on_message)
             await self._request()
         except AWAY as failed:
@@ -128,7 +138,7 @@ class Pull:
             "expires": int(EXPIRES_S * 1e9),
             "idle_heartbeat": int(HEARTBEAT_S * 1e9),
         }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{streams.OFFLINE_DELIVERY.name}.{streams.NOTIFIER_DURABLE}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._options.stream.name}.{self._options.durable}"
         await self._client.publish(subject, json.dumps(request).encode(), reply=self._subscription.subject)
 
     async def _on_message(self, message: Msg) -> None:

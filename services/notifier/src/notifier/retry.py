@@ -9,13 +9,12 @@ from dataclasses import dataclass
 class RetryPolicy:
     """Exponential backoff with full jitter: attempt n waits between 0 and `min(cap_s, base_s * 2**(n-1))` seconds.
 
-    The defaults span about five hours at most: longer than a provider's usual outage, shorter than a chat message
-    stays worth a push.
+    By the defaults a push's own time ends first (24 hours): longer than a provider's usual outage.
     """
 
     base_s: float = 1.0
     cap_s: float = 3600.0
-    attempts_max: int = 16
+    attempts_max: int = 100
 
 
 def wait_before_retry(

@@ -9,6 +9,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from kit.settings import DatabaseSettings
+from notifier.compose import PushContent
+from notifier.decide import Policy
 from notifier.retry import RetryPolicy
 
 
@@ -22,11 +24,31 @@ class NotifierSettings(DatabaseSettings):
         min_length=1,
         validation_alias=AliasChoices("NOTIFICATION_PROVIDER", "notification_provider"),
     )
-    """Who carries pushes to devices; this release knows `logging`."""
-    firebase_credentials_path: Path | None = Field(
-        default=None, validation_alias=AliasChoices("FIREBASE_CREDENTIALS_PATH", "firebase_credentials_path")
-    )
-    """Service account file for Firebase; accepted, and unused until that provider exists."""
+    """Who carries pushes to devices: names with commas between them, the first that fits a device wins. Each provider
+    reads its own settings."""
+
+    push_grace_offline_s: float = Field(default=2.0, ge=0, le=3600)
+    """From the moment that nobody was there until the push: a connection that flaps is back by then."""
+    push_grace_idle_desktop_s: float = Field(default=30.0, ge=0, le=3600)
+    """From the moment that only desktops got it before which nobody sits."""
+    push_grace_active_desktop_s: float = Field(default=60.0, ge=0, le=3600)
+    """From the moment that only desktops got it, somebody before one of them; see `push_active_desktop`."""
+    push_active_desktop: bool = False
+    """Whether phones are pushed although somebody sits before a desktop; chat-api must be told, too."""
+    push_large_room_members: int = Field(default=200, ge=1)
+    """A conversation of more members pushes what is important or mentions somebody, and nothing else."""
+    push_ttl_s: float = Field(default=86_400.0, ge=1, le=2_419_200)
+    """After that a push is not worth sending: neither by us nor by the service that keeps it for a device."""
+    push_content: PushContent = PushContent.FULL
+    """`ids`: no word of any message leaves for a push service."""
+    push_locale: str = "en"
+    """Language for devices and users that name none."""
+    push_texts: Path | None = None
+    """A folder with `<language>.ftl` files: more languages, or other words."""
+    push_ledger_days: int = Field(default=30, ge=1)
+    """How long settled deliveries and their pushes are kept; dead letters stay."""
+    provider_refused_s: float = Field(default=60.0, gt=0)
+    """How long a provider is left alone that does not accept our credentials."""
 
     inbox_batch: int = Field(default=200, ge=1, le=5_000)
     """Most deliveries taken from NATS and written in one transaction."""
@@ -48,11 +70,23 @@ class NotifierSettings(DatabaseSettings):
     """Longest wait after the first failed attempt; it doubles with every further one."""
     retry_cap_s: float = Field(default=3600.0, gt=0)
     """The doubling ends here."""
-    retry_attempts_max: int = Field(default=16, ge=1)
-    """Attempts after which a delivery is dead."""
+    retry_attempts_max: int = Field(default=100, ge=1)
+    """Attempts after which a push is given up; before that its time ends (`push_ttl_s`)."""
 
     shutdown_grace_s: float = Field(default=8.0, gt=0)
     """After SIGTERM: longest wait for what is in hand. Container engines kill after 10 s."""
+
+    @property
+    def policy(self) -> Policy:
+        """What the deployment has decided about pushes."""
+        return Policy(
+            grace_offline_s=self.push_grace_offline_s,
+            grace_idle_desktop_s=self.push_grace_idle_desktop_s,
+            grace_active_desktop_s=self.push_grace_active_desktop_s,
+            push_active_desktop=self.push_active_desktop,
+            large_room_members=self.push_large_room_members,
+            ttl_s=self.push_ttl_s,
+        )
 
     @property
     def retry(self) -> RetryPolicy:

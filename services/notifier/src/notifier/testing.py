@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from contracts.devices import PushService
 from notifier.push import Push
 
 
@@ -15,9 +16,20 @@ class RecordingProvider:
     """
 
     def __init__(
-        self, name: str = "recording", *, failures: Iterable[Exception] = (), always: Exception | None = None
+        self,
+        name: str = "recording",
+        *,
+        failures: Iterable[Exception] = (),
+        always: Exception | None = None,
+        services: Iterable[PushService] = (),
+        can_retract: bool = False,
+        retractions_per_hour: int | None = None,
     ) -> None:
         self._name = name
+        self.services = frozenset(services)
+        """Whose tokens it takes; none: it is for users."""
+        self.can_retract = can_retract
+        self.retractions_per_hour = retractions_per_hour
         self._failures = deque(failures)
         self._always = always
         self.asked: list[Push] = []

@@ -1,29 +1,39 @@
-"""The ways to a device, by the name that `NOTIFICATION_PROVIDER` chooses.
+"""The ways to a device, by the names that `NOTIFICATION_PROVIDER` chooses.
 
-A new provider is a folder beside `logging` (client, payload, errors, settings) and one line in `FACTORIES`; nothing
-else in the notifier changes.
+A new provider is a folder beside `logging` (client, payload, errors, settings) and one line in `PROVIDERS`; nothing
+else in the notifier changes. A folder is imported only when it is chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from notifier.errors import ConfigError
 from notifier.providers.base import Provider
-from notifier.providers.logging.client import LoggingProvider
-from notifier.providers.logging.settings import LoggingSettings
 
-FACTORIES: dict[str, Callable[[], Provider]] = {
-    "logging": lambda: LoggingProvider(LoggingSettings()),
-}
+PROVIDERS = ("logging", "fcm", "apns", "webpush")
+"""Each has a function `from_environment` in its `client`."""
+
+ALIASES = {"firebase": "fcm"}
 
 
-def build(name: str) -> Provider:
-    """The provider of that name, with its settings from the environment; raises `ConfigError`."""
-    try:
-        factory = FACTORIES[name]
-    except KeyError:
-        raise ConfigError(
-            f"NOTIFICATION_PROVIDER={name!r}: this release knows only {', '.join(sorted(FACTORIES))}"
-        ) from None
-    return factory()
+def build_all(names: str) -> tuple[Provider, ...]:
+    """The providers of a list with commas, in its order, each with its settings from the environment.
+
+    Raises `ConfigError`: a name that is unknown or comes twice, or settings that are missing.
+    """
+    chosen = [ALIASES.get(name, name) for name in (one.strip() for one in names.split(",")) if name]
+    known = ", ".join(sorted((*PROVIDERS, *ALIASES)))
+    if not chosen:
+        raise ConfigError(f"NOTIFICATION_PROVIDER is empty; known are {known}")
+    for name in chosen:
+        if name not in PROVIDERS:
+            raise ConfigError(f"NOTIFICATION_PROVIDER: there is no provider {name!r}; known are {known}")
+        if chosen.count(name) > 1:
+            raise ConfigError(f"NOTIFICATION_PROVIDER names {name!r} twice")
+    return tuple(_build(name) for name in chosen)
+
+
+def _build(name: str) -> Provider:
+    provider: Provider = import_module(f"notifier.providers.{name}.client").from_environment()
+    return provider

@@ -88,7 +88,8 @@ processes never tell one user twice."""
 
 PUSHES_OF = text(
     """
-    SELECT push_id, delivery_id, device_id, device_type, provider, state, attempts, due_at <= clock_timestamp() AS due_now
+    SELECT push_id, delivery_id, device_id, device_type, provider, state, attempts,
+           due_at <= clock_timestamp() AS due_now
     FROM notifier.pushes WHERE delivery_id = ANY(CAST(:ids AS bigint[]))
     ORDER BY delivery_id, push_id
     """
@@ -115,7 +116,7 @@ RECORD_PUSHES = text(
         due_at = clock_timestamp() + make_interval(secs => coalesce(now.wait_s, 0)),
         provider_ref = coalesce(now.provider_ref, p.provider_ref), skip_reason = now.skip_reason,
         last_error = coalesce(now.error, p.last_error),
-        attempted_at = CASE WHEN now.attempted > 0 THEN coalesce(p.attempted_at, clock_timestamp()) ELSE p.attempted_at END,
+        attempted_at = coalesce(p.attempted_at, CASE WHEN now.attempted > 0 THEN clock_timestamp() END),
         accepted_at = CASE WHEN now.state = 'accepted' THEN clock_timestamp() END,
         settled_at = CASE WHEN now.state <> 'pending' THEN clock_timestamp() END
     FROM unnest(
@@ -179,8 +180,9 @@ LIST_DELIVERIES = text(
 
 LIST_PUSHES = text(
     """
-    SELECT push_id, delivery_id, device_id, device_type, provider, state, skip_reason, attempts, provider_ref, last_error,
-           attempted_at, accepted_at, acknowledged_at, retracted_at, CASE WHEN state = 'pending' THEN due_at END AS due_at
+    SELECT push_id, delivery_id, device_id, device_type, provider, state, skip_reason, attempts, provider_ref,
+           last_error, attempted_at, accepted_at, acknowledged_at, retracted_at,
+           CASE WHEN state = 'pending' THEN due_at END AS due_at
     FROM notifier.pushes WHERE delivery_id = ANY(CAST(:ids AS bigint[]))
     ORDER BY delivery_id, push_id
     """

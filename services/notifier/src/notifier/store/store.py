@@ -19,6 +19,7 @@ from contracts.errors import Undecodable
 from contracts.pushes import DevicePushState, PushRecord, PushState
 from notifier.database import translated
 from notifier.deliveries import (
+    NOTHING,
     About,
     Delivery,
     DeviceRow,
@@ -45,7 +46,7 @@ class Incoming:
 
     offline: OfflineDelivery
     payload: str
-    about: About = About(None, None, None)
+    about: About = NOTHING
     grace_s: float = 0.0
 
 

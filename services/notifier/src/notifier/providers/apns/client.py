@@ -49,6 +49,7 @@ class ApnsProvider:
         self._urls = {False: production_url, True: sandbox_url}
         self._now = now
         self._client = http.client(http2=True, verify=verify)
+        self._unbroken = http.Unbroken()
 
     async def send(self, push: Push) -> str | None:
         """Hand it over; returns its `apns-id`. Raises `PushError`."""
@@ -61,7 +62,7 @@ class ApnsProvider:
         headers = payload.headers(push, self._topic_of(push.target), now)
         headers["authorization"] = f"bearer {self._tokens.get()}"
         url = f"{self._urls[push.target.sandbox]}/3/device/{push.target.token}"
-        answer = await http.post(self._client, "APNs", url, payload.body(push), headers)
+        answer = await self._unbroken.run(http.post(self._client, "APNs", url, payload.body(push), headers))
         if answer.status_code == 200:
             return str(answer.headers.get("apns-id", push.id))
         if errors.reason_of(answer.status_code, answer.content) == errors.EXPIRED:
@@ -74,6 +75,7 @@ class ApnsProvider:
 
     async def close(self) -> None:
         """End the connections."""
+        await self._unbroken.close()
         await self._client.aclose()
 
     def _topic_of(self, target: Target) -> str:

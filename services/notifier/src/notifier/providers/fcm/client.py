@@ -87,8 +87,8 @@ def _credentials(settings: FcmSettings) -> Credentials:
         credentials: Credentials = Credentials.from_service_account_file(str(path), scopes=[SCOPE])  # type: ignore[no-untyped-call]
     except OSError as unread:
         raise ConfigError(f"FIREBASE_CREDENTIALS_PATH: the file cannot be read: {type(unread).__name__}") from None
-    except (ValueError, exceptions.GoogleAuthError):
-        # The error's text may quote the file.
+    except (ValueError, AttributeError, TypeError, exceptions.GoogleAuthError):
+        # JSON of another shape fails in many ways; the error's text may quote the file.
         raise ConfigError("FIREBASE_CREDENTIALS_PATH: the file is no service account in JSON") from None
     if not credentials.project_id:
         raise ConfigError("FIREBASE_CREDENTIALS_PATH: the file names no project_id")

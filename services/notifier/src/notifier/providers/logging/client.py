@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TextIO
 
 from contracts import times
+from contracts.devices import PushService
 from notifier.providers.logging import payload
 from notifier.providers.logging.errors import OutputBroken
 from notifier.providers.logging.settings import LoggingSettings
@@ -18,6 +19,10 @@ class LoggingProvider:
     """The seed's `logging` provider: what a device would have got, readable in the service's log."""
 
     name = "logging"
+    services: frozenset[PushService] = frozenset()
+    """It prints what no other provider carries, and what is for users without a device."""
+    can_retract = False
+    retractions_per_hour: int | None = None
 
     def __init__(
         self, settings: LoggingSettings, *, output: TextIO | None = None, now: Callable[[], datetime] = times.now
@@ -39,3 +44,8 @@ class LoggingProvider:
 
     async def close(self) -> None:
         """Nothing is held; standard output belongs to the process."""
+
+
+def from_environment() -> LoggingProvider:
+    """As `NOTIFICATION_PROVIDER=logging` asks for it."""
+    return LoggingProvider(LoggingSettings())

@@ -51,7 +51,7 @@ def json_line(push: Push, at: datetime) -> str:
         "service": "notifier",
         "level": "info",
         "timestamp": rfc3339(at),
-        "message_id": push.id,
+        "message_id": push.message_id,
         "device_class": push.device_class.value,
         "priority": push.priority.value,
         "user": push.user_id,

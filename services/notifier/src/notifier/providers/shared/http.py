@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 
@@ -18,6 +20,10 @@ READ_TIMEOUT_S = 8.0
 by us and made anew. A push that is merely cancelled would leave it there for the next one."""
 WRITE_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 8.0
+REQUEST_TIMEOUT_S = 20.0
+"""For the whole of a request that nobody waits for any more: on a connection that is busy with others, the limit for
+reading never ends."""
+CLOSE_GRACE_S = 2.0
 CONNECTIONS_MAX = 64
 KEEPALIVE_S = 300.0
 """How long an unused connection is kept: a handshake for each push is slow, and Apple takes it for an attack."""
@@ -36,6 +42,40 @@ def keep_quiet() -> None:
     """Whatever the log level: libraries below us write no address and no header."""
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Unbroken:
+    """Lets requests come to their end although the pushes that asked for them are given up.
+
+    Over HTTP/2 all requests share a connection, and one that is cancelled while it is being made or written to leaves
+    it unusable for the others.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[httpx.Response]] = set()
+
+    async def run(self, request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+        """What `request` returns or raises; `ServiceUnreachable` if it is stuck."""
+        task = asyncio.create_task(_limited(request), name="push request")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait a little for what is under way, then end it."""
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=CLOSE_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+async def _limited(request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+    try:
+        async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            return await request
+    except TimeoutError:
+        raise ServiceUnreachable("no answer in time") from None
 
 
 def client(*, http2: bool = False, verify: ssl.SSLContext | bool = True) -> httpx.AsyncClient:

@@ -41,9 +41,10 @@ class Standing:
 
     def refused(self, token: str) -> Verdict:
         """What a refusal of a push to `token` means: that of our credentials, or of this token alone."""
+        repeated = self._is_repeated(token)
         # The latest of all stands last.
         latest = next(reversed(self._accepted.values()), None)
-        return DOUBTFUL if self._is_lately(latest) or self._is_repeated(token) else REFUSED
+        return DOUBTFUL if repeated or self._is_lately(latest) else REFUSED
 
     def _is_repeated(self, token: str) -> bool:
         key = hashlib.sha256(token.encode()).digest()
