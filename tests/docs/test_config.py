@@ -14,7 +14,10 @@ from pydantic_settings import BaseSettings
 
 from chat_api.settings import ChatApiSettings
 from kit.settings import DEVELOPMENT_SECRET, DatabaseSettings, ServiceSettings
+from notifier.providers.apns.settings import ApnsSettings
+from notifier.providers.fcm.settings import FcmSettings
 from notifier.providers.logging.settings import LoggingSettings
+from notifier.providers.webpush.settings import WebPushSettings
 from notifier.settings import NotifierSettings
 from stack.dev import DEFAULT_PORTS
 from ws_edge.settings import EdgeSettings
@@ -28,7 +31,7 @@ SECTIONS: dict[str, tuple[type[BaseSettings], ...]] = {
     "Postgres: chat-api and notifier": (DatabaseSettings,),
     "chat-api": (ChatApiSettings,),
     "ws-edge": (EdgeSettings,),
-    "notifier": (NotifierSettings, LoggingSettings),
+    "notifier": (NotifierSettings, LoggingSettings, FcmSettings, ApnsSettings, WebPushSettings),
 }
 UNITS = {"_s": "s", "_ms": "ms", "_bytes_max": "bytes"}
 

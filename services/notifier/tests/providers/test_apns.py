@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from contracts.devices import Platform, PushService
 from notifier.errors import ConfigError
 from notifier.providers.apns import errors
-from notifier.providers.apns.client import ApnsProvider
+from notifier.providers.apns.client import ApnsProvider, from_environment
 from notifier.providers.apns.settings import ApnsSettings
 from notifier.providers.base import (
     PermanentPushError,
@@ -413,3 +413,15 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="NATTER_APNS_KEY_PATH") as caught:
             ApnsProvider(settings(wrong))
         assert "BEGIN" not in str(caught.value)
+
+
+async def test_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The variables that the configuration page names."""
+    path, _ = key_file(tmp_path)
+    monkeypatch.setenv("NATTER_APNS_KEY_PATH", str(path))
+    monkeypatch.setenv("NATTER_APNS_KEY_ID", "KEY1234567")
+    monkeypatch.delenv("NATTER_APNS_TEAM_ID", raising=False)
+    with pytest.raises(ConfigError, match="NATTER_APNS_TEAM_ID"):
+        from_environment()
+    monkeypatch.setenv("NATTER_APNS_TEAM_ID", "TEAM123456")
+    await from_environment().close()

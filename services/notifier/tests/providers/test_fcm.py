@@ -27,7 +27,7 @@ from notifier.providers.base import (
     TransientPushError,
 )
 from notifier.providers.fcm import errors
-from notifier.providers.fcm.client import SCOPE, FcmProvider
+from notifier.providers.fcm.client import SCOPE, FcmProvider, from_environment
 from notifier.providers.fcm.settings import FcmSettings
 from notifier.push import Priority, Push
 
@@ -405,7 +405,10 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         FcmProvider(settings(account(tmp_path, "http://127.0.0.1:1", project_id=None)))
 
 
-def test_the_variable_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FIREBASE_CREDENTIALS_PATH names the file."""
-    monkeypatch.setenv("FIREBASE_CREDENTIALS_PATH", "/run/secrets/firebase.json")
-    assert FcmSettings().firebase_credentials_path == Path("/run/secrets/firebase.json")
+async def test_the_variable_of_the_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """FIREBASE_CREDENTIALS_PATH names the file; without it the process does not begin."""
+    monkeypatch.delenv("FIREBASE_CREDENTIALS_PATH", raising=False)
+    with pytest.raises(ConfigError, match="FIREBASE_CREDENTIALS_PATH"):
+        from_environment()
+    monkeypatch.setenv("FIREBASE_CREDENTIALS_PATH", str(account(tmp_path, "http://127.0.0.1:1")))
+    await from_environment().close()

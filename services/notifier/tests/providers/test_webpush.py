@@ -23,7 +23,7 @@ from notifier.providers.base import (
     TransientPushError,
 )
 from notifier.providers.webpush import errors
-from notifier.providers.webpush.client import ANSWER_BYTES_MAX, WebPushProvider
+from notifier.providers.webpush.client import ANSWER_BYTES_MAX, WebPushProvider, from_environment
 from notifier.providers.webpush.endpoints import EndpointForbidden
 from notifier.providers.webpush.settings import WebPushSettings
 from notifier.push import Priority, Push
@@ -428,3 +428,15 @@ def test_the_key_is_no_text_that_could_be_printed() -> None:
     """Settings show stars."""
     assert isinstance(settings().webpush_private_key, SecretStr)
     assert PRIVATE_KEY not in str(settings())
+
+
+async def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that the configuration page names."""
+    monkeypatch.setenv("NATTER_WEBPUSH_PRIVATE_KEY", PRIVATE_KEY)
+    monkeypatch.delenv("NATTER_WEBPUSH_SUBJECT", raising=False)
+    with pytest.raises(ConfigError, match="NATTER_WEBPUSH_SUBJECT"):
+        from_environment()
+    monkeypatch.setenv("NATTER_WEBPUSH_SUBJECT", "mailto:push@example.com")
+    provider = from_environment()
+    assert provider.public_key == PUBLIC_KEY
+    await provider.close()

@@ -83,3 +83,8 @@ class ApnsProvider:
         if not topic:
             raise PermanentPushError("APNs: the device was registered without app_id, and NATTER_APNS_TOPIC is not set")
         return topic
+
+
+def from_environment() -> ApnsProvider:
+    """The provider as the environment describes it; raises `ConfigError`."""
+    return ApnsProvider(ApnsSettings())

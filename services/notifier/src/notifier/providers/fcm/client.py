@@ -79,6 +79,11 @@ class FcmProvider:
         await self._client.aclose()
 
 
+def from_environment() -> FcmProvider:
+    """The provider as the environment describes it; raises `ConfigError`."""
+    return FcmProvider(FcmSettings())
+
+
 def _credentials(settings: FcmSettings) -> Credentials:
     path = settings.firebase_credentials_path
     if path is None:

@@ -121,6 +121,11 @@ class WebPushProvider:
             raise http.unreachable(f"Web Push at {to.origin}", lost) from None
 
 
+def from_environment() -> WebPushProvider:
+    """The provider as the environment describes it; raises `ConfigError`."""
+    return WebPushProvider(WebPushSettings())
+
+
 def _is_retry_after(name: bytes) -> bool:
     return name.lower() == b"retry-after"
 
