@@ -25,7 +25,7 @@ from notifier.testing import RecordingProvider
 from stack.options import StackOptions
 from stack.stack import Stack
 
-from .support import Bench, Servers
+from .support import Bench, Record, Servers
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +86,33 @@ def store(engine: AsyncEngine) -> Store:
 
 
 @pytest.fixture
-async def benches(settings: NotifierSettings) -> AsyncIterator[Callable[..., Bench]]:
-    """Makes benches, each with a pool of its own like a process of its own."""
+async def record(servers: Servers) -> AsyncIterator[Record]:
+    """What chat-api says, over real NATS."""
+    client = await nats.connect(
+        servers.stack.nats_url,
+        user="chat-api",
+        password=servers.stack.nats_password("chat-api"),
+        inbox_prefix=b"_INBOX.chat-api",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.1,
+    )
+    record = Record()
+    await record.serve(client)
+    yield record
+    await client.close()
+
+
+@pytest.fixture
+async def benches(settings: NotifierSettings, record: Record) -> AsyncIterator[Callable[..., Bench]]:
+    """Makes benches, each with a pool and a connection of its own like a process of its own; chat-api answers."""
     async with AsyncExitStack() as closing:
 
-        def make(provider: RecordingProvider | None = None, **changes: Any) -> Bench:
+        def make(*providers: RecordingProvider, **changes: Any) -> Bench:
             changed = settings.model_copy(update=changes)
             engine = open_engine(changed)
             closing.push_async_callback(engine.dispose)
-            return Bench(changed, Store(engine), provider or RecordingProvider())
+            bench = Bench(changed, engine, *providers)
+            closing.push_async_callback(bench.link.close)
+            return bench
 
         yield make

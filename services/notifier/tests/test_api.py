@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts.codec import encode
 from contracts.codes import ErrorCode
 from contracts.ids import new_id
-from contracts.pushes import PushRecord
+from contracts.pushes import PushRecord, PushState
 from kit.health import Health
 from kit.tokens import issue
+from notifier.afterwards.record import AfterwardsRecord
 from notifier.api import create_api
-from notifier.deliveries import Sent
+from notifier.deliveries import Outcome
 from notifier.metrics import Metrics
 from notifier.store import Incoming, Store
 
@@ -30,9 +31,11 @@ def bearer(*roles: str, ttl_s: float = 86_400, secret: str = SECRET) -> dict[str
 
 
 @pytest.fixture
-async def client(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+async def client(store: Store, engine: AsyncEngine) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application; errors of the application are answers, as uvicorn would give them."""
-    api = create_api(store=store, metrics=Metrics(), health=Health("nats"), jwt_secret=SECRET)
+    api = create_api(
+        store=store, record=AfterwardsRecord(engine), metrics=Metrics(), health=Health("nats"), jwt_secret=SECRET
+    )
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=bearer("service")) as client:
         yield client
@@ -79,7 +82,7 @@ async def test_the_summary_counts_every_state(client: httpx.AsyncClient, store: 
     """States without any delivery are there with zero."""
     await fill(store, "alice", "bob", "carol")
     lease = await store.claim(1, 60)
-    await store.record(lease.token, lease.rows[0].id, Sent("logging"))
+    await store.record(lease.token, lease.rows[0].id, Outcome(PushState.SENT))
     counts = (await client.get("/v1/pushes/summary")).raise_for_status().json()
     assert counts == {"pending": 2, "sent": 1, "skipped": 0, "dead": 0}
 
@@ -132,7 +135,13 @@ async def test_a_bug_is_a_problem_too(store: Store, monkeypatch: pytest.MonkeyPa
         async def counts(self) -> dict[object, int]:  # type: ignore[override]
             raise RuntimeError("inside")
 
-    api = create_api(store=Broken(store._engine), metrics=Metrics(), health=Health(), jwt_secret=SECRET)
+    api = create_api(
+        store=Broken(store._engine),
+        record=AfterwardsRecord(store._engine),
+        metrics=Metrics(),
+        health=Health(),
+        jwt_secret=SECRET,
+    )
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=bearer("admin")) as client:
         answer = await client.get("/v1/pushes/summary")
@@ -145,7 +154,7 @@ async def test_an_unreachable_database_is_unavailable(client: httpx.AsyncClient,
     from sqlalchemy import text
 
     async with engine.begin() as connection:
-        await connection.execute(text("DROP TABLE notifier.deliveries"))
+        await connection.execute(text("DROP TABLE notifier.deliveries CASCADE"))
     answer = await client.get("/v1/pushes")
     assert (answer.status_code, answer.json()["code"]) == (503, ErrorCode.UNAVAILABLE.value)
     assert answer.headers["retry-after"] == "1"

@@ -23,7 +23,7 @@ from notifier.settings import NotifierSettings
 from notifier.store import Incoming, Store
 from stack.ports import free_port
 
-from .support import Bench, Servers, envelope, message, offline, publish, until
+from .support import Bench, Record, Servers, envelope, message, offline, publish, until
 
 
 @dataclass
@@ -62,6 +62,7 @@ async def notifier(
         "NATTER_DATABASE_URL": settings.database_url,
         "NATTER_DATABASE_PASSWORD": settings.database_password.get_secret_value(),
         "NATTER_JWT_SECRET": settings.jwt_secret.get_secret_value(),
+        "NATTER_PUSH_GRACE_OFFLINE_S": "0",
         **(changes or {}),
     }
     read_end, write_end = os.pipe()
@@ -87,7 +88,7 @@ async def notifier(
 
 
 async def test_offline_becomes_a_printed_push_and_sigterm_ends_with_zero(
-    settings: NotifierSettings, observer: Client, store: Store
+    settings: NotifierSettings, observer: Client, store: Store, record: Record
 ) -> None:
     """The whole way: from NATS to the readable block on standard output, to a record, to a clean end."""
     async with notifier(settings) as running:
@@ -178,7 +179,7 @@ async def test_killed_with_pushes_in_hand_another_process_sends_them(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"NOTIFICATION_PROVIDER": "firebase"}, "knows only logging"),
+        ({"NOTIFICATION_PROVIDER": "firebase"}, "there is no provider"),
         ({"NATTER_JWT_SECRET": "short"}, "at least 32 bytes"),
         ({"NATTER_ENV": "production", "NATTER_JWT_SECRET": "natter-development-secret-not-for-production"}, "your own"),
     ],

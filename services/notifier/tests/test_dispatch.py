@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.codec import encode
 from contracts.pushes import PushRecord, PushState
+from notifier.deliveries import about
 from notifier.dispatch import POSTGRES
 from notifier.providers.base import PermanentPushError, TransientPushError
 from notifier.push import Push
@@ -26,7 +27,8 @@ async def put(store: Store, *user_ids: str, **changes: Any) -> None:
     taken = []
     for user_id in user_ids:
         given = offline(user_id, envelope(message(**changes)))
-        taken.append(Incoming(given, encode(given).decode()))
+        what = about(given.event.event())
+        taken.append(Incoming(given, encode(given).decode(), what))
     await store.take_in(taken, [])
 
 
@@ -176,7 +178,7 @@ async def test_an_outcome_that_comes_after_the_lease_changes_nothing(
 
     bench = benches(Frozen())
     await put(store, "alice")
-    await bench.dispatch.round()
+    await bench.round()
     [row] = await store.pushes()
     assert (row.state, row.attempts) == (PushState.PENDING, 0)
     assert bench.count("natter_notifier_leases_lost_total") == 1
@@ -208,7 +210,7 @@ async def test_nothing_is_begun_that_could_end_after_the_lease(store: Store, ben
     """A claim that is nearly over is given back: another process would send the same push."""
     bench = benches(lease_s=0.5, push_timeout_s=1.0)
     await put(store, "alice")
-    await bench.dispatch.round()
+    await bench.round()
     assert bench.provider.asked == []
     assert len((await store.claim(10, 60)).rows) == 1
 

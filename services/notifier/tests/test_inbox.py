@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts import streams, subjects
 from contracts.codec import encode
 from contracts.pushes import PushState
-from notifier.inbox import NATS
+from notifier.link import NATS
 from notifier.store import Store
 
 from .support import Bench, Servers, envelope, notification_event, notified, offline, publish, until
@@ -55,7 +55,7 @@ async def test_s2_a_notification_goes_all_the_way_to_the_provider(
         await until(lambda: bench.provider.sent)
         await until(lambda: all_acknowledged(observer))
     [push] = bench.provider.sent
-    assert (push.id, push.title, push.content) == (told.notification.id, "Your appointment", "tomorrow at nine")
+    assert (push.message_id, push.title, push.content) == (told.notification.id, "Your appointment", "tomorrow at nine")
 
 
 async def test_the_same_delivery_again_is_the_same_row(

@@ -23,7 +23,9 @@ async def test_everything_lives_in_the_schema_notifier(engine: AsyncEngine) -> N
     """Tables and version table: nothing of ours is outside our schema."""
     async with engine.connect() as connection:
         tables = set((await connection.execute(TABLES)).scalars())
-    assert tables == {"notifier.alembic_version", "notifier.deliveries", "notifier.poison"}
+    assert tables == {
+        f"notifier.{name}" for name in ("alembic_version", "deliveries", "poison", "pushes", "retractions")
+    }
 
 
 async def test_several_migrations_at_once_are_one(settings: NotifierSettings) -> None:

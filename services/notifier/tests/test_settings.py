@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from notifier.errors import ConfigError
-from notifier.providers import build
+from notifier.providers import build_all
 from notifier.retry import RetryPolicy
 from notifier.settings import NotifierSettings
 
@@ -32,12 +30,10 @@ def test_defaults_run_on_a_laptop() -> None:
 def test_names_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seed's two names stand without prefix, all others with it."""
     monkeypatch.setenv("NOTIFICATION_PROVIDER", "firebase")
-    monkeypatch.setenv("FIREBASE_CREDENTIALS_PATH", "/run/secrets/firebase.json")
     monkeypatch.setenv("NATTER_RETRY_ATTEMPTS_MAX", "3")
     monkeypatch.setenv("NATTER_DATABASE_PASSWORD", "p:w@d")
     settings = NotifierSettings()
     assert settings.notification_provider == "firebase"
-    assert settings.firebase_credentials_path == Path("/run/secrets/firebase.json")
     assert settings.retry.attempts_max == 3
     assert "p:w@d" not in repr(settings)
 
@@ -65,8 +61,22 @@ def test_what_cannot_work_is_refused_at_start(
     assert says in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["firebase", "fcm", "logging,stub", "LOGGING"])
-def test_an_unknown_provider_is_refused_with_the_known_ones(name: str) -> None:
-    """This release knows only logging, and says so."""
-    with pytest.raises(ConfigError, match="knows only logging"):
-        build(name)
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("pigeon", "there is no provider 'pigeon'; known are"),
+        ("LOGGING", "there is no provider 'LOGGING'"),
+        ("logging,logging", "names 'logging' twice"),
+        ("logging,pigeon", "'pigeon'"),
+        (" , ", "is empty"),
+    ],
+)
+def test_an_unknown_provider_is_refused_with_the_known_ones(names: str, says: str) -> None:
+    """Before anything is started, and nothing is chosen instead."""
+    with pytest.raises(ConfigError, match=says):
+        build_all(names)
+
+
+def test_logging_is_chosen_by_name() -> None:
+    """With spaces around it, too."""
+    assert [one.name for one in build_all(" logging ")] == ["logging"]

@@ -53,6 +53,15 @@ class RecordingProvider:
         self.sent.append(push)
         return f"{self._name}-{len(self.sent)}"
 
+    def fail(self, *failures: Exception) -> None:
+        """Raise these next, one by one."""
+        self._failures.extend(failures)
+
+    def recover(self) -> None:
+        """From now on it takes everything."""
+        self._failures.clear()
+        self._always = None
+
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True

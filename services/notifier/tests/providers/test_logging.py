@@ -23,7 +23,15 @@ DATA = {"conversation_id": "c1", "action": "x"}
 
 def push(title: str = "Bob", content: str = "hello") -> Push:
     return Push(
-        "m1", "alice", DeviceType.MOBILE, Priority.HIGH, title, content, {"conversation_id": "c1", "action": "x"}
+        id="p1",
+        message_id="m1",
+        user_id="alice",
+        target=None,
+        device_class=DeviceType.MOBILE,
+        priority=Priority.HIGH,
+        title=title,
+        content=content,
+        data={"conversation_id": "c1", "action": "x"},
     )
 
 

@@ -56,6 +56,11 @@ class Happened:
         self._pull: Pull | None = None
         link.on_interrupted(self._on_interrupted)
 
+    @property
+    def hearing(self) -> bool:
+        """Whether events are heard now."""
+        return self._pull is not None
+
     async def run(self) -> None:
         """Until told to stop; whatever is away meanwhile is waited for."""
         try:

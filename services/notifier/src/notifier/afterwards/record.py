@@ -158,10 +158,10 @@ CARRIED = text(
 
 ACKNOWLEDGE = text(
     """
-    UPDATE notifier.pushes AS p SET acknowledged_at = coalesce(p.acknowledged_at, clock_timestamp())
+    UPDATE notifier.pushes AS p SET acknowledged_at = coalesce(p.acknowledged_at, now())
     FROM notifier.deliveries d
     WHERE p.push_id = CAST(:push_id AS uuid) AND d.id = p.delivery_id AND d.user_id = :user_id
-    RETURNING p.acknowledged_at = clock_timestamp() AS first, p.provider
+    RETURNING p.acknowledged_at = now() AS first, p.provider
     """
 )
 """The app says that it has it; the first word counts."""
