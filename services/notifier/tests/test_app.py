@@ -179,7 +179,8 @@ async def test_killed_with_pushes_in_hand_another_process_sends_them(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"NOTIFICATION_PROVIDER": "firebase"}, "there is no provider"),
+        ({"NOTIFICATION_PROVIDER": "pigeon"}, "there is no provider"),
+        ({"NOTIFICATION_PROVIDER": "firebase"}, "FIREBASE_CREDENTIALS_PATH"),
         ({"NATTER_JWT_SECRET": "short"}, "at least 32 bytes"),
         ({"NATTER_ENV": "production", "NATTER_JWT_SECRET": "natter-development-secret-not-for-production"}, "your own"),
     ],

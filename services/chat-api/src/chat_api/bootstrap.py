@@ -23,6 +23,7 @@ from chat_api.blobs.nats import NatsBlobs
 from chat_api.broadcaster import Broadcaster
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
+from chat_api.commands.devices import Devices
 from chat_api.commands.handlers import SendResult, Sent
 from chat_api.control import Control
 from chat_api.domain.commands import SendMessage
@@ -32,6 +33,7 @@ from chat_api.http.app import create_app, create_health_app
 from chat_api.http.context import Context
 from chat_api.http.passwords import Passwords
 from chat_api.live_stats import LiveStats
+from chat_api.notifier_questions import NotifierQuestions
 from chat_api.presence.book import PresenceBook
 from chat_api.presence.watcher import PresenceWatcher
 from chat_api.relay.relay import Relay
@@ -49,6 +51,7 @@ from chat_api.sockets.typing import typing
 from chat_api.stats import CHAT_API_SAMPLES
 from chat_api.store.database import DatabaseUnavailable, create_engine, is_away, translated, wait_until_migrated
 from chat_api.store.unit_of_work import PostgresUnitOfWork
+from chat_api.sync_notes import SyncNotes
 from contracts.commands import MARK_READ, PRESENCE, SEND_MESSAGE, STATS, TYPING
 from contracts.streams import ALL_STREAMS
 from contracts.times import now
@@ -115,6 +118,7 @@ class Process:
         self._fanout: Fanout | None = None
         self._uow = PostgresUnitOfWork(self._engine, self._committed, settings.idempotency_ttl_s)
         self._blobs = _blobs(settings)
+        self._sync_notes = SyncNotes(self._engine)
         self._files = Files(settings, self._engine, self._uow, self._blobs)
         self._access = Access.of(settings, self._uow)
         self._revocations = RevocationsWatcher(self._engine, self._access.revocations)
@@ -163,6 +167,8 @@ class Process:
                 control=self._control,
                 broadcaster=self._broadcaster,
                 files=self._files,
+                devices=Devices(self._uow),
+                sync_notes=self._sync_notes,
             )
             app = create_app(context)
         else:
@@ -200,6 +206,7 @@ class Process:
                 group.create_task(self._waker.run())
                 group.create_task(self._broadcaster.run())
                 group.create_task(self._forget_keys())
+                group.create_task(self._sync_notes.run())
                 group.create_task(AttachmentsSweeper(self._settings, self._engine, self._blobs).run())
             group.create_task(self._work_on_nats())
 
@@ -239,6 +246,7 @@ class Process:
                 group.create_task(self._presence_watcher.run())
                 group.create_task(self._revocations.watch(js))
                 group.create_task(SocketCommands(self._settings, client, self._commands()).run())
+                group.create_task(NotifierQuestions(client, self._engine, self._presence).run())
 
     def _commands(self) -> dict[str, Handler]:
         """What edges may ask for."""

@@ -33,6 +33,7 @@ class Name(StrEnum):
     HANDOVERS = "natter_fanout_handovers_waiting"
     HANDOVERS_REPEATED = "natter_fanout_handovers_repeated_total"
     COMMANDS = "natter_commands_total"
+    NOTIFIER_QUESTIONS = "natter_chat_api_notifier_questions_total"
     ATTACHMENT_BYTES = "natter_attachment_bytes_total"
     ATTACHMENTS_SWEPT = "natter_attachments_swept_total"
 
@@ -63,6 +64,7 @@ fanout_live_dropped = Counter(Name.FANOUT_LIVE_DROPPED, "Read and delivered sign
 fanout_revocations = Counter(Name.FANOUT_REVOCATIONS, "Blocks and ended sessions stored for everybody to see")
 handovers = Gauge(Name.HANDOVERS, "Deliveries that the notifier was given and has not taken yet, up to 10000")
 handovers_repeated = Counter(Name.HANDOVERS_REPEATED, "Deliveries handed over again because the stream lost them")
+notifier_questions = Counter(Name.NOTIFIER_QUESTIONS, "What the notifier asked before pushes, by outcome", ["outcome"])
 commands = Counter(Name.COMMANDS, "Commands from edges, by outcome", ["outcome"])
 attachment_bytes = Counter(Name.ATTACHMENT_BYTES, "Bytes of files that were taken in")
 attachments_swept = Counter(Name.ATTACHMENTS_SWEPT, "Files whose bytes were deleted")

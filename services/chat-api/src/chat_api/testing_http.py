@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_api.access import Access
 from chat_api.commands import handlers
 from chat_api.commands.batcher import SendBatcher
+from chat_api.commands.devices import Devices
 from chat_api.commands.handlers import SendResult
 from chat_api.domain.commands import SendMessage
 from chat_api.http.app import create_app
@@ -23,6 +24,7 @@ from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
 from chat_api.signals import Signals
 from chat_api.store.unit_of_work import PostgresUnitOfWork
+from chat_api.sync_notes import SyncNotes
 from contracts.ids import new_id
 from kit import tokens
 from kit.health import Health
@@ -105,6 +107,8 @@ async def served(
         "presence": PresenceBook(),
         "signals": Signals(settings, engine),
         "access": access,
+        "devices": Devices(uow),
+        "sync_notes": SyncNotes(engine),
     } | more
     # Routes that need more are tested elsewhere, with what they need.
     absent: dict[str, Any] = {field.name: None for field in fields(Context) if field.name not in parts}

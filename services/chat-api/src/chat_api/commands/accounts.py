@@ -48,11 +48,20 @@ class AccountStore(Protocol):
     async def retire_refresh_tokens(self, session_id: str, now: datetime) -> None: ...
 
 
+class DevicesOfSessions(Protocol):
+    """Devices that go when sessions end: nobody signed out is told anything."""
+
+    async def forget_of_sessions(self, user_id: str, session_ids: Sequence[str]) -> None: ...
+    async def forget_of_user(self, user_id: str) -> None: ...
+
+
 class AccountTransaction(Transaction, Protocol):
     """A transaction that also sees accounts."""
 
     @property
     def accounts(self) -> AccountStore: ...
+    @property
+    def devices(self) -> DevicesOfSessions: ...
 
 
 class AccountUnitOfWork(Protocol):
@@ -219,7 +228,9 @@ class Accounts:
         """End these sessions, an event for each."""
         events = tuple(event for session in sessions for event in accounts.end_session(session, reason, by, now))
         if events:
-            await transaction.accounts.end_sessions([session.session_id for session in sessions], reason, now)
+            ids = [session.session_id for session in sessions]
+            await transaction.accounts.end_sessions(ids, reason, now)
+            await transaction.devices.forget_of_sessions(sessions[0].user_id, ids)
             stream = UserStream(sessions[0].user_id)
             await transaction.append([Recordable(stream, event, {"actor": by}) for event in events], now)
         return events
@@ -237,6 +248,7 @@ class Accounts:
         if events:
             opened = await transaction.accounts.open_sessions(user_id, now)
             await transaction.accounts.end_sessions([session.session_id for session in opened], reason, now)
+            await transaction.devices.forget_of_user(user_id)
             await transaction.append([Recordable(UserStream(user_id), event, {"actor": by}) for event in events], now)
 
     async def _begin_session(

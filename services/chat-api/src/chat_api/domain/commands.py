@@ -102,6 +102,8 @@ class SendMessage:
         """Digest of everything that the sender chose: a repeat with another one is a mistake, not a repeat."""
         body = self.draft.model_dump(mode="json", exclude={"client_msg_id"})
         # Only what differs from how it always was: a repeat may be of a message that an earlier release took.
+        if self.draft.mentions is None:
+            del body["mentions"]
         if self.sender_type is not SenderType.CHAT:
             body["sender_type"] = self.sender_type.value
         if self.shown_name is not None:

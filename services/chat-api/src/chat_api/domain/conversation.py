@@ -122,6 +122,7 @@ def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
             attachment=attachment,
             reply_to=draft.reply_to,
             is_important=draft.is_important,
+            mentions=draft.mentions or None,
             extra_metadata=draft.extra_metadata,
             client_msg_id=draft.client_msg_id,
             created_at=command.now,
@@ -143,7 +144,7 @@ def _change_message(state: Conversation, command: EditMessage | DeleteMessage) -
     if isinstance(command, DeleteMessage):
         if message.deleted_at is not None:
             return ()
-        gone = dict.fromkeys(("attachment_id", "attachment", "extra_metadata", "notice"))
+        gone = dict.fromkeys(("attachment_id", "attachment", "extra_metadata", "mentions", "notice"))
         tombstone = message.model_dump() | gone | {"content": "", "deleted_at": command.now}
         return (MessageDeleted.model_validate(tombstone),)
     if message.deleted_at is not None:

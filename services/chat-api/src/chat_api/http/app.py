@@ -15,6 +15,7 @@ from chat_api.http import (
     consults,
     conversations,
     delivery,
+    devices,
     errors,
     health,
     messages,
@@ -54,7 +55,7 @@ def create_app(context: Context) -> FastAPI:
         sync.router,
     ):
         api.include_router(router)
-    for router in (presence.router, signals.router, admin_users.router):
+    for router in (presence.router, signals.router, admin_users.router, devices.router):
         api.include_router(router)
     for router in (consults.router, notes.router):
         api.include_router(router)

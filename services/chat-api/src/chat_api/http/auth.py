@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -69,7 +70,13 @@ _REFUSALS = {
 _WITHOUT_TOKEN = frozenset({"/v1/auth/token", "/v1/auth/refresh"})
 
 
+_UNREGISTER = re.compile(r"/v1/devices/[^/]+/unregister\Z")
+"""Who logged out without network has no token, but a key."""
+
+
 def _needs_token(path: str) -> bool:
+    if _UNREGISTER.match(path):
+        return False
     return path.startswith(("/v1/", "/chat/")) and path not in _WITHOUT_TOKEN
 
 

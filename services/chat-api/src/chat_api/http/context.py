@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chat_api.access import Access
 from chat_api.broadcaster import Broadcaster
 from chat_api.commands.batcher import SendBatcher
+from chat_api.commands.devices import Devices
 from chat_api.commands.ports import Once, UnitOfWork
 from chat_api.control import Control
 from chat_api.files import Files
@@ -20,6 +21,7 @@ from chat_api.live_stats import LiveStats
 from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
 from chat_api.signals import Signals
+from chat_api.sync_notes import SyncNotes
 from kit.health import Health
 
 
@@ -40,6 +42,8 @@ class Context:
     control: Control
     broadcaster: Broadcaster
     files: Files
+    devices: Devices
+    sync_notes: SyncNotes
 
 
 async def _context(request: Request) -> Context:

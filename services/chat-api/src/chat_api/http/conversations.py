@@ -243,6 +243,7 @@ def conversation_out(summary: ConversationSummary) -> ConversationOut:
         last_seq=summary.last_seq,
         read_seq=summary.read_seq,
         unread_count=summary.unread_count,
+        muted=summary.muted,
         last_message=summary.last_message,
         created_at=summary.created_at,
         last_activity_at=summary.last_activity_at,

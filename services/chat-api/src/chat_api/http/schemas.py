@@ -143,6 +143,7 @@ class ConversationOut(BaseModel):
     last_seq: int
     read_seq: int | None = None
     unread_count: int
+    muted: bool = Field(default=False, description="Whether the caller has muted it.")
     last_message: Message | None = None
     created_at: Instant
     last_activity_at: Instant

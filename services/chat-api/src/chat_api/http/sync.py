@@ -19,6 +19,7 @@ from chat_api.store import sync
 from chat_api.store.database import translated
 from contracts.codec import encode
 from contracts.codes import ErrorCode
+from contracts.envelope import Envelope
 
 router = APIRouter(tags=["sync"])
 
@@ -59,7 +60,9 @@ async def catch_up(
             )
         )
         if isinstance(place, IncrementCursor) and not reset:
-            page = await _increment(connection, user_id, place, stand.fence, limit)
+            page, last = await _increment(connection, user_id, place, stand.fence, limit)
+            if last is not None:
+                context.sync_notes.note(user_id, last)
         else:
             if not isinstance(place, SnapshotCursor) or reset:
                 place = SnapshotCursor(user_mark(user_id), now_s, stand.fence, stand.user_seq, sync.FIRST_ID)
@@ -87,13 +90,15 @@ async def _snapshot(connection: AsyncConnection, user_id: str, place: SnapshotCu
 
 async def _increment(
     connection: AsyncConnection, user_id: str, place: IncrementCursor, fence: int, limit: int
-) -> SyncOut:
+) -> tuple[SyncOut, Envelope | None]:
+    """The page, and the last event in it."""
     found = await sync.events(connection, user_id, txid=place.txid, position=place.position, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     # A transaction that is still running may yet add events at the fence, never below it.
     txid, position = (page[-1].txid or 0, page[-1].position) if more else (fence, 0)
-    return SyncOut(
+    out = SyncOut(
         events=[public_event(event) for event in page],
         next_cursor=sync_cursor.write(IncrementCursor(place.user, int(time.time()), txid, position)),
         has_more=more,
     )
+    return out, page[-1] if page else None

@@ -27,6 +27,8 @@ def of_request(method: str, path: str) -> Operation:
         return Operation.PASSWORD_FROM_ADDRESS
     if path == "/v1/auth/refresh":
         return Operation.REFRESH_FROM_ADDRESS
+    if path.startswith("/v1/devices/") and path.endswith("/unregister"):
+        return Operation.REFRESH_FROM_ADDRESS
     if method in ("GET", "HEAD", "OPTIONS") or path == "/v1/presence/query":
         return Operation.READ
     last = path.rsplit("/", 1)[-1]

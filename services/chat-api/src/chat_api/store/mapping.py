@@ -69,6 +69,7 @@ def message(row: Any) -> Message:
         attachment_id=_text(row.attachment_id),
         reply_to=_text(row.reply_to),
         is_important=row.is_important,
+        mentions=tuple(row.mentions) if row.mentions is not None else None,
         extra_metadata=json.loads(row.extra_metadata) if row.extra_metadata is not None else None,
         client_msg_id=row.client_msg_id,
         created_at=row.created_at,

@@ -24,10 +24,12 @@ from contracts.events import (
     ParticipantJoined,
     ParticipantLeft,
     UserBlocked,
+    UserConversationMuted,
     UserNotified,
     UserReadAdvanced,
     UserRegistered,
     UserSessionsEnded,
+    UserSettingsChanged,
     UserUnblocked,
     UserUpdated,
 )
@@ -76,26 +78,27 @@ WHERE conversation_id = :conversation_id AND user_id = :user_id
 _MESSAGES = text("""
 INSERT INTO messages (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
                       attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at,
-                      notice, attachment)
+                      notice, attachment, mentions)
 SELECT message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
        attachment_id, reply_to, is_important, CAST(extra_metadata AS jsonb), client_msg_id,
-       decode(fingerprint, 'hex'), created_at, CAST(notice AS jsonb), CAST(attachment AS jsonb)
+       decode(fingerprint, 'hex'), created_at, CAST(notice AS jsonb), CAST(attachment AS jsonb),
+       CAST(mentions AS text[])
 FROM unnest(
     CAST(:ids AS uuid[]), CAST(:conversation_ids AS uuid[]), CAST(:seqs AS bigint[]), CAST(:sender_ids AS text[]),
     CAST(:sender_types AS text[]), CAST(:sender_names AS text[]), CAST(:message_types AS text[]),
     CAST(:contents AS text[]), CAST(:attachment_ids AS uuid[]), CAST(:reply_tos AS uuid[]),
     CAST(:importants AS boolean[]), CAST(:extras AS text[]), CAST(:client_msg_ids AS text[]),
     CAST(:fingerprints AS text[]), CAST(:created_ats AS timestamptz[]), CAST(:notices AS text[]),
-    CAST(:attachments AS text[])
+    CAST(:attachments AS text[]), CAST(:mentions AS text[])
 ) AS m (message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
         attachment_id, reply_to, is_important, extra_metadata, client_msg_id, fingerprint, created_at, notice,
-        attachment)
+        attachment, mentions)
 """)
 
 _MESSAGE_CHANGED = text("""
 UPDATE messages SET content = :content, attachment_id = :attachment_id, extra_metadata = CAST(:extra AS jsonb),
                     edited_at = :edited_at, deleted_at = :deleted_at, notice = CAST(:notice AS jsonb),
-                    attachment = CAST(:attachment AS jsonb)
+                    attachment = CAST(:attachment AS jsonb), mentions = CAST(:mentions AS text[])
 WHERE message_id = :message_id
 """)
 
@@ -127,6 +130,19 @@ _READ = text("""
 UPDATE participants SET read_seq = greatest(read_seq, :seq)
 WHERE conversation_id = :conversation_id AND user_id = :user_id
 """)
+
+
+_SETTINGS = text("""
+INSERT INTO notification_settings (user_id, settings, changed_at) VALUES (:user_id, CAST(:settings AS jsonb), :at)
+ON CONFLICT (user_id) DO UPDATE SET settings = excluded.settings, changed_at = excluded.changed_at
+""")
+
+_MUTE = text("""
+INSERT INTO mutes (conversation_id, user_id, until) VALUES (:conversation_id, :user_id, :until)
+ON CONFLICT (conversation_id, user_id) DO UPDATE SET until = excluded.until
+""")
+
+_UNMUTE = text("DELETE FROM mutes WHERE conversation_id = :conversation_id AND user_id = :user_id")
 
 
 async def project(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
@@ -256,6 +272,7 @@ async def _message_created(connection: AsyncConnection, events: Sequence[NewEven
             "created_ats": [data.created_at for data in created],
             "notices": [_notice(data) for data in created],
             "attachments": [_attachment(data) for data in created],
+            "mentions": [_mentions(data) for data in created],
         },
     )
 
@@ -274,6 +291,7 @@ async def _message_changed(connection: AsyncConnection, events: Sequence[NewEven
                 "deleted_at": data.deleted_at,
                 "notice": _notice(data),
                 "attachment": _attachment(data),
+                "mentions": None if data.mentions is None else list(data.mentions),
             },
         )
 
@@ -346,6 +364,28 @@ def _attachment(message: Message) -> str | None:
     return None if message.attachment is None else encode(message.attachment).decode()
 
 
+def _mentions(message: Message) -> str | None:
+    # One array per row does not fit into an array of rows, an array's literal does. User ids need no quotes.
+    return None if message.mentions is None else "{" + ",".join(message.mentions) + "}"
+
+
+async def _settings_changed(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserSettingsChanged, event.data)
+        values = {"user_id": data.user_id, "settings": encode(data.settings).decode(), "at": data.changed_at}
+        await connection.execute(_SETTINGS, values)
+
+
+async def _muted(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    for event in events:
+        data = cast(UserConversationMuted, event.data)
+        values = {"conversation_id": data.conversation_id, "user_id": data.user_id}
+        if data.muted:
+            await connection.execute(_MUTE, values | {"until": data.until})
+        else:
+            await connection.execute(_UNMUTE, values)
+
+
 PROJECTIONS: dict[str, Projection] = {
     "user.registered": _registered,
     "user.updated": _user_updated,
@@ -354,6 +394,8 @@ PROJECTIONS: dict[str, Projection] = {
     "user.sessions_ended": _sessions_ended,
     "user.read_advanced": _read_advanced,
     "user.notified": _notified,
+    "user.settings_changed": _settings_changed,
+    "user.conversation_muted": _muted,
     "conversation.created": _created,
     "conversation.updated": _updated,
     "participant.joined": _joined,

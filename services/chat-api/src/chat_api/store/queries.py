@@ -23,7 +23,7 @@ from contracts.stream_ids import ConversationStream
 # JSON is read as text and parsed where it is needed: drivers differ in what they make of jsonb.
 _MESSAGE_COLUMNS = """message_id, conversation_id, seq, sender_id, sender_type, sender_name, message_type, content,
     attachment_id, reply_to, is_important, CAST(extra_metadata AS text) AS extra_metadata, client_msg_id, created_at,
-    edited_at, deleted_at, CAST(notice AS text) AS notice, CAST(attachment AS text) AS attachment"""
+    edited_at, deleted_at, mentions, CAST(notice AS text) AS notice, CAST(attachment AS text) AS attachment"""
 
 # What a batch of sends must know, in one trip: the conversation, whether the sender takes part, the sender's name,
 # whether reply_to exists there, and whether the same (sender, client_msg_id) was stored before.
@@ -83,6 +83,8 @@ WHERE p.conversation_id = :id AND p.is_active ORDER BY p.joined_seq, p.user_id L
 SUMMARY_COLUMNS = """
     c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.notes_of, c.last_seq, c.created_at,
     c.last_activity_at, p.read_seq,
+    EXISTS (SELECT FROM mutes x WHERE x.conversation_id = c.conversation_id AND x.user_id = :user_id
+        AND (x.until IS NULL OR x.until > now())) AS muted,
     (SELECT count(*) FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq > coalesce(p.read_seq, 0)
         AND m.sender_id <> :user_id AND m.deleted_at IS NULL) AS unread_count,
     (SELECT message_id FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq = c.last_message_seq)
@@ -153,6 +155,7 @@ class ConversationSummary:
     read_seq: int | None
     unread_count: int
     last_message: Message | None
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +315,7 @@ async def summaries(connection: AsyncConnection, rows: Sequence[Any]) -> list[Co
             read_seq=row.read_seq,
             unread_count=row.unread_count,
             last_message=last[str(row.last_message_id)][0] if row.last_message_id else None,
+            muted=row.muted,
         )
         for row in rows
     ]

@@ -20,12 +20,31 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chat_api.store import projections
 from chat_api.store.event_store import GATE_LOCK, NewEvent
-from chat_api.store.tables import consults, conversations, messages, metadata, notifications, participants, users
+from chat_api.store.tables import (
+    consults,
+    conversations,
+    messages,
+    metadata,
+    mutes,
+    notification_settings,
+    notifications,
+    participants,
+    users,
+)
 from chat_api.store.upcast import upcast
 from contracts.errors import ContractError
 from contracts.stream_ids import parse_stream_id
 
-TABLES: tuple[Table, ...] = (users, conversations, participants, messages, notifications, consults)
+TABLES: tuple[Table, ...] = (
+    users,
+    conversations,
+    participants,
+    messages,
+    notifications,
+    consults,
+    notification_settings,
+    mutes,
+)
 """What follows from the record."""
 SHADOW = "natter_rebuild"
 REBUILD_LOCK = 0x4E617262

@@ -24,7 +24,7 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 # A rebuild exchanges these tables. Were the snapshot older than the exchange, it would see the new ones half filled;
 # and taking a lock is what a transaction can do before it has a snapshot.
-_HOLD = text("LOCK TABLE conversations, participants, messages IN ACCESS SHARE MODE")
+_HOLD = text("LOCK TABLE conversations, participants, messages, mutes IN ACCESS SHARE MODE")
 
 # What statistics say misleads the planner here. By the average stream, gathering a whole history and sorting it looks
 # cheap; by the newest event that they know of, nothing lies behind a fresh cursor, and looking through all of that, for

@@ -214,6 +214,7 @@ messages = Table(
     _instant("deleted_at", nullable=True),
     Column("notice", JSONB),
     Column("attachment", JSONB),
+    Column("mentions", ARRAY(Text)),
     UniqueConstraint("conversation_id", "seq"),
     UniqueConstraint("sender_id", "client_msg_id"),
 )
@@ -333,6 +334,60 @@ fanout_members = Table(
     metadata,
     Column("owner", Text, primary_key=True),
     _instant("seen_until"),
+)
+
+# Like sessions no part of the record: a token is a secret of the device, and goes when the device goes.
+push_devices = Table(
+    "push_devices",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("app_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("push_service", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("keys", JSONB),
+    Column("device_type", Text, nullable=False),
+    Column("locale", Text),
+    Column("app_version", Text),
+    Column("sandbox", Boolean, nullable=False),
+    # The session in which it was registered; it goes with it.
+    Column("session_id", Uuid),
+    Column("unregister_hash", LargeBinary, nullable=False),
+    _instant("registered_at"),
+    _instant("last_seen_at"),
+    UniqueConstraint("user_id", "app_id", "device_id"),
+    Index("push_devices_token_idx", "push_service", "app_id", "token_hash", unique=True),
+    Index(None, "session_id", postgresql_where=text("session_id IS NOT NULL")),
+)
+
+notification_settings = Table(
+    "notification_settings",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("settings", JSONB, nullable=False),
+    _instant("changed_at"),
+)
+
+mutes = Table(
+    "mutes",
+    metadata,
+    Column("conversation_id", Uuid, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    # None: until it is taken back.
+    _instant("until", nullable=True),
+)
+
+# How far each user has been told by sync: what lies there needs no push. A hint, and not to be rebuilt.
+synced = Table(
+    "synced",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("txid", Xid8(), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    _instant("at"),
 )
 
 handovers = Table(

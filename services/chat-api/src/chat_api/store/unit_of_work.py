@@ -28,7 +28,9 @@ from chat_api.domain.user import Membership, User
 from chat_api.store import accounts, attachments, broadcasts, consults, counts, event_store, projections, queries
 from chat_api.store.accounts import PostgresAccounts
 from chat_api.store.database import translated
+from chat_api.store.devices import PostgresDevices
 from chat_api.store.event_store import NewEvent
+from chat_api.store.preferences import PostgresPreferences
 from contracts.attachments import Attachment
 from contracts.ids import new_id
 from contracts.messages import Message
@@ -67,6 +69,16 @@ class PostgresTransaction:
     def accounts(self) -> PostgresAccounts:
         """Sessions and credentials, in this transaction."""
         return PostgresAccounts(self._connection)
+
+    @property
+    def devices(self) -> PostgresDevices:
+        """Registered devices, in this transaction."""
+        return PostgresDevices(self._connection)
+
+    @property
+    def preferences(self) -> PostgresPreferences:
+        """Wishes and mutes, in this transaction."""
+        return PostgresPreferences(self._connection)
 
     async def send_contexts(self, commands: Sequence[SendMessage]) -> list[SendContext]:
         """One context per command, in order."""
