@@ -36,6 +36,10 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     """Nothing is ever said."""
+    endless: bool = False
+    """The body comes again and again, until the client hangs up."""
+    after: asyncio.Event | None = None
+    """Said when this has happened."""
 
     @staticmethod
     def of(status: int, value: Any, **headers: str) -> Answer:
@@ -54,6 +58,7 @@ class HttpPeer:
         self.answers: Callable[[Asked], Answer] | None = None
         self.connections = 0
         self.url = ""
+        self.news = asyncio.Event()
         self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,19 +91,30 @@ class HttpPeer:
         if asked is None:
             return False
         self.asked.append(asked)
+        self.news.set()
         answer = self.answers(asked) if self.answers else self.answer
         if answer.hang:
             await reader.read()
             return False
-        headers = {"content-length": str(len(answer.body)), **answer.headers}
-        for part in (
-            h11.Response(status_code=answer.status, headers=list(headers.items())),
-            h11.Data(data=answer.body),
-            h11.EndOfMessage(),
-        ):
-            writer.write(connection.send(part) or b"")
+        if answer.after is not None:
+            await answer.after.wait()
+        size = {} if answer.endless else {"content-length": str(len(answer.body))}
+        said = [*size.items(), *answer.headers.items()]
+        writer.write(connection.send(h11.Response(status_code=answer.status, headers=said)) or b"")
+        writer.write(connection.send(h11.Data(data=answer.body)) or b"")
+        while answer.endless:
+            writer.write(connection.send(h11.Data(data=answer.body)) or b"")
+            await writer.drain()
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
         await writer.drain()
         return connection.our_state is h11.DONE
+
+    async def until_asked(self, times: int) -> None:
+        """Wait for so many requests in all."""
+        async with asyncio.timeout(30):
+            while len(self.asked) < times:
+                self.news.clear()
+                await self.news.wait()
 
     def hang_up(self) -> None:
         """Close every connection."""

@@ -68,12 +68,12 @@ async def test_a_silent_server_does_not_hold_a_push_for_ever() -> None:
 
 
 async def test_connections_are_kept_and_bounded() -> None:
-    """Two hundred requests at once use no more connections than allowed, and later ones the same."""
+    """More requests at once than there may be connections: the others wait, and later ones use the same."""
     async with http_peer() as peer:
         client = http.client()
         for _ in range(2):
-            await asyncio.gather(*(http.post(client, "Service", peer.url, b"{}", {}) for _ in range(200)))
-        assert len(peer.asked) == 400
+            await asyncio.gather(*(http.post(client, "Service", peer.url, b"{}", {}) for _ in range(80)))
+        assert len(peer.asked) == 160
         assert peer.connections <= http.CONNECTIONS_MAX
         await client.aclose()
 
