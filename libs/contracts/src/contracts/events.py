@@ -39,6 +39,8 @@ class AdminAct(StrEnum):
     UNBLOCK_USER = "unblock_user"
     REVOKE_SESSIONS = "revoke_sessions"
     BROADCAST = "broadcast"
+    REPLAY_PUSHES = "replay_pushes"
+    DROP_PUSHES = "drop_pushes"
 
 
 class EventData(Contract):

@@ -1,13 +1,18 @@
-"""What the notifier decided about an event, asked of it over HTTP: a help for people, on which nothing depends."""
+"""The notifier over HTTP: what it decided about an event, an app's word that a push arrived, and its dead letters.
+
+Helps for people and apps; no delivery depends on any of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 import httpx
 from pydantic import SecretStr, TypeAdapter
 
+from contracts.codec import Contract
 from contracts.pushes import PushRecord
 from kit import tokens
 from kit.logs import Stage, logger
@@ -20,6 +25,17 @@ PAGE_MAX = 1000
 TOKEN_TTL_S = 60.0
 
 _RECORDS = TypeAdapter(list[PushRecord])
+
+
+class NotifierAway(Exception):
+    """The notifier does not answer, or nobody said where it is (`NATTER_NOTIFIER_URL`)."""
+
+
+class DeadPage(Contract):
+    """One page of dead letters, oldest first; ask again with `after_id=next_after_id` until a page is empty."""
+
+    pushes: tuple[PushRecord, ...]
+    next_after_id: int
 
 
 class PushRecords:
@@ -65,3 +81,37 @@ class PushRecords:
                 break
             after_id = page["next_after_id"]
         return found
+
+    async def acknowledge(self, push_id: str, user_id: str) -> bool:
+        """The app has shown it; False if there is no such push of this user. Raises `NotifierAway`."""
+        answer = await self._call("POST", f"/v1/pushes/{push_id}/ack", json={"user_id": user_id})
+        return answer.status_code == 204
+
+    async def dead(self, params: dict[str, str | int]) -> DeadPage:
+        """A page of dead letters; raises `NotifierAway`."""
+        answer = await self._call("GET", "/v1/pushes/dead", params=params)
+        return DeadPage.model_validate_json(answer.content)
+
+    async def decide(self, act: str, ids: Collection[int] | None) -> int:
+        """`replay` or `drop` dead letters, some or (None) all; returns how many. Raises `NotifierAway`."""
+        body = {"all": True} if ids is None else {"ids": list(ids)}
+        answer = await self._call("POST", f"/v1/pushes/dead/{act}", json=body)
+        return int(answer.json()["count"])
+
+    async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        if not self._url:
+            raise NotifierAway
+        if self._client is None:
+            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, transport=self._transport)
+        token = tokens.issue(self._secret.get_secret_value(), "chat-api", ("service",), ttl_s=TOKEN_TTL_S)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = await self._client.request(method, path, headers=headers, **options)
+        except (httpx.HTTPError, TimeoutError) as failed:
+            log.warning("the notifier does not answer", stage=Stage.LOCAL_PUSH, error=type(failed).__name__)
+            raise NotifierAway from failed
+        if answer.status_code not in (200, 204, 404):
+            log.warning("the notifier refuses", stage=Stage.LOCAL_PUSH, status=answer.status_code)
+            raise NotifierAway
+        return answer

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import migrate
 from chat_api.commands import handlers, notices
+from chat_api.commands.devices import Devices
 from chat_api.commands.ports import Recordable
 from chat_api.domain.commands import (
     AddParticipants,
@@ -42,6 +43,7 @@ from contracts.envelope import Envelope
 from contracts.events import UserRegistered
 from contracts.ids import new_id
 from contracts.notices import NotificationDraft, SystemNotificationDraft
+from contracts.preferences import MuteDraft, NotificationSettings
 from contracts.stream_ids import ConversationStream, UserStream
 from contracts.times import now
 
@@ -117,7 +119,7 @@ class Writer:
     async def _step(self, n: int) -> None:
         chance, uow = self._chance, self._uow
         who = chance.choice(NAMES)
-        kind = chance.randrange(12) if self._conversations else 0
+        kind = chance.randrange(14) if self._conversations else 0
         if kind == 0:
             metadata = chance.choice([None, {}, {"n": [1, None, 1.5, 1e300, -0.0, "ü"], "none": None}])
             command = create(
@@ -159,6 +161,11 @@ class Writer:
             case 11:
                 told = NotificationDraft(title="T", content=f"ü {n}", type="reminder", conversation_id=c, data={"n": n})
                 await notices.notify_user(NotifyUser(new_id(), SERVICE, who, told, (), now()), uow, None, 201)
+            case 12:
+                wishes = NotificationSettings(pushes=bool(n % 2), locale=chance.choice([None, "zh-CN"]))
+                await Devices(uow).change_settings(who, wishes, now())
+            case 13:
+                await Devices(uow).mute(who, c, MuteDraft(muted=bool(n % 3)), now())
             case _:
                 await handlers.advance_read(AdvanceRead(c, who, chance.randint(1, 30), now()), uow)
 

@@ -22,6 +22,7 @@ from chat_api.http import (
     notes,
     notices,
     presence,
+    pushes,
     signals,
     sync,
     users,
@@ -55,7 +56,7 @@ def create_app(context: Context) -> FastAPI:
         sync.router,
     ):
         api.include_router(router)
-    for router in (presence.router, signals.router, admin_users.router, devices.router):
+    for router in (presence.router, signals.router, admin_users.router, devices.router, pushes.router):
         api.include_router(router)
     for router in (consults.router, notes.router):
         api.include_router(router)

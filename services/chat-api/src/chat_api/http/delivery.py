@@ -24,10 +24,12 @@ from contracts.codes import ErrorCode
 from contracts.delivery import OfflineReason
 from contracts.devices import DeviceType
 from contracts.ids import UserId, Uuid
-from contracts.pushes import PushRecord, PushState
+from contracts.pushes import DevicePush, DevicePushState, PushRecord, PushState, SkipReason
 from contracts.times import Instant
 
 router = APIRouter(tags=["delivery"])
+
+_FOR_STAFF = frozenset({"device", "provider_ref", "last_error"})
 
 RECIPIENTS_MAX = 200
 CURSORS_MAX = 200
@@ -77,15 +79,41 @@ class HandedOver(Contract):
     at: Instant
 
 
+class PushToDevice(Contract):
+    """The push to one device; without a device type the provider found the user's devices by itself."""
+
+    device_type: DeviceType | None = None
+    provider: str
+    state: DevicePushState
+    skip_reason: SkipReason | None = None
+    attempts: int
+    attempted_at: Instant | None = None
+    accepted_at: Instant | None = None
+    """The provider took it."""
+    acknowledged_at: Instant | None = None
+    """The app has shown it."""
+    retracted_at: Instant | None = None
+    """The device was told to take it back."""
+    device: Uuid | None = None
+    """For services and admins only, as what follows."""
+    provider_ref: str | None = None
+    last_error: str | None = None
+
+
 class PushDecision(Contract):
     """What the notifier made of it."""
 
     state: PushState
-    skip_reason: str | None = None
+    skip_reason: SkipReason | None = None
     """Why there is no push."""
     provider: str | None = None
     attempts: int
     settled_at: Instant | None = None
+    held: bool = False
+    """It waits for the end of quiet hours or of a snooze."""
+    due_at: Instant | None = None
+    """When it is looked at again."""
+    devices: tuple[PushToDevice, ...] = ()
 
 
 class PushStory(Contract):
@@ -217,6 +245,9 @@ def _recipient(
             provider=push.provider,
             attempts=push.attempts,
             settled_at=push.settled_at,
+            held=push.held,
+            due_at=push.due_at,
+            devices=tuple(_to_device(one, whole=whole) for one in push.devices),
         )
     return RecipientDelivery(
         user_id=one.user_id,
@@ -234,6 +265,11 @@ def _recipient(
         ),
         push=PushStory(handed_over=handed_over, decision=decision),
     )
+
+
+def _to_device(push: DevicePush, *, whole: bool) -> PushToDevice:
+    names = [name for name in PushToDevice.model_fields if whole or name not in _FOR_STAFF]
+    return PushToDevice(**{name: getattr(push, name) for name in names})
 
 
 def _state(message: Sent, one: Recipient, handed_over: bool, settings: ChatApiSettings) -> DeliveryState:

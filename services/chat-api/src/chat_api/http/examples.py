@@ -22,7 +22,16 @@ BY_NAME: dict[str, Any] = {
     "consultant_id": "carla",
     "content": "Good morning! Is Friday at ten still free?",
     "customer_id": "anna",
+    "app_id": "com.example.clinic",
+    "app_version": "4.2.0",
     "device_id": "phone-1",
+    "end": "07:30",
+    "locale": "zh-CN",
+    "mentions": ["ben"],
+    "start": "22:00",
+    "token": "cE9vL2pLQ2t3ZHk6QVBBOTFi",
+    "unregister_key": "pZ3kQ2vX8yB1nM5cR7tL0wE4uI6oA9sDfG3hJ1kL5zX",
+    "zone": "Asia/Shanghai",
     "edge_id": "edge-1",
     "event": "message.created",
     "expires_in": 900,
@@ -62,6 +71,21 @@ WHOLE: dict[str, Any] = {
     "ChatSendBody": {"content": BY_NAME["content"]},
     "SendBody": {"client_msg_id": BY_NAME["client_msg_id"], "message_type": "text", "content": BY_NAME["content"]},
     "Problem": None,
+    "DeviceBody": {
+        "device_id": "phone-1",
+        "app_id": "com.example.clinic",
+        "platform": "android",
+        "token": "cE9vL2pLQ2t3ZHk6QVBBOTFi",
+        "locale": "zh-CN",
+    },
+    "NotificationSettings": {
+        "pushes": True,
+        "quiet_hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "07:30"},
+        "important_past_quiet_hours": True,
+    },
+    "SettingsBody": {"quiet_hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "07:30"}},
+    "MuteBody": {"muted": True, "until": _TIME},
+    "DeadLettersBody": {"ids": [1207]},
 }
 """Whole examples by name of the schema, where one made of its parts would mislead."""
 
