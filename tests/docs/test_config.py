@@ -17,6 +17,8 @@ from kit.settings import DEVELOPMENT_SECRET, DatabaseSettings, ServiceSettings
 from notifier.providers.apns.settings import ApnsSettings
 from notifier.providers.fcm.settings import FcmSettings
 from notifier.providers.logging.settings import LoggingSettings
+from notifier.providers.stub.settings import StubSettings
+from notifier.providers.webhook.settings import WebhookSettings
 from notifier.providers.webpush.settings import WebPushSettings
 from notifier.settings import NotifierSettings
 from stack.dev import DEFAULT_PORTS
@@ -31,7 +33,15 @@ SECTIONS: dict[str, tuple[type[BaseSettings], ...]] = {
     "Postgres: chat-api and notifier": (DatabaseSettings,),
     "chat-api": (ChatApiSettings,),
     "ws-edge": (EdgeSettings,),
-    "notifier": (NotifierSettings, LoggingSettings, FcmSettings, ApnsSettings, WebPushSettings),
+    "notifier": (
+        NotifierSettings,
+        LoggingSettings,
+        StubSettings,
+        WebhookSettings,
+        FcmSettings,
+        ApnsSettings,
+        WebPushSettings,
+    ),
 }
 UNITS = {"_s": "s", "_ms": "ms", "_bytes_max": "bytes"}
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from notifier.errors import ConfigError
 from notifier.providers.base import Provider
 
-PROVIDERS = ("logging", "fcm", "apns", "webpush")
+PROVIDERS = ("logging", "stub", "webhook", "fcm", "apns", "webpush")
 """Each has a function `from_environment` in its `client`."""
 
 ALIASES = {"firebase": "fcm"}
@@ -31,9 +31,11 @@ def build_all(names: str) -> tuple[Provider, ...]:
             raise ConfigError(f"NOTIFICATION_PROVIDER: there is no provider {name!r}; known are {known}")
         if chosen.count(name) > 1:
             raise ConfigError(f"NOTIFICATION_PROVIDER names {name!r} twice")
-    return tuple(_build(name) for name in chosen)
+    return tuple(_build(name, alone=len(chosen) == 1) for name in chosen)
 
 
-def _build(name: str) -> Provider:
-    provider: Provider = import_module(f"notifier.providers.{name}.client").from_environment()
+def _build(name: str, *, alone: bool) -> Provider:
+    make = import_module(f"notifier.providers.{name}.client").from_environment
+    # The only provider is the stub: then it is what users without a device have, too.
+    provider: Provider = make(alone=alone) if name == "stub" else make()
     return provider
