@@ -13,6 +13,12 @@ SOURCES := $(wildcard libs/*/src services/*/src)
 # mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
 TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo examples)
 INTEGRATION := tests/integration
+# make test: how many processes share the tests. Most of them wait, so there may be more than cores; 0 is one process,
+# one test after the other.
+WORKERS ?= 3
+# A file stays in one process. Those that take longest come first, so that none of them is left over for the end; the
+# paths are in that order, too.
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # make chaos: how many runs, and the seed of the first.
 RUNS ?= 20
 SEED ?= 1
@@ -23,6 +29,12 @@ EITHER_BACKEND := libs/stack/tests/test_nats_permissions.py libs/stack/tests/tes
 # What is about the servers is also shown with those from containers; the rest is about our services, or damages the
 # servers' data in ways that containers do not offer.
 IN_CONTAINERS := $(patsubst %,$(INTEGRATION)/test_%.py,main_path lessons bad_input faults scaled_out others_fail_here)
+
+# Every process of a test stack is a Python that starts anew. Without compiled modules at hand each would compile all it
+# imports, which is most of what a stack's start takes. They are kept beside the environment, not among the sources, and
+# also where the shell says that Python shall write none.
+export PYTHONDONTWRITEBYTECODE =
+export PYTHONPYCACHEPREFIX ?= $(abspath $(VENV))/pycache
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev demo test test-unit test-integration test-containers chaos fuzz bench lint format lock up down clean
@@ -50,14 +62,14 @@ dev: $(READY) ## Run everything on this machine with demo accounts; data survive
 demo: $(READY) ## Play real dialogues through a fresh stack, or through TARGET=http://host:port
 	@$(BIN)/python -m bench.demo $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
-test: $(READY) ## Run unit and integration tests
-	@$(BIN)/pytest libs services bench tests $(ARGS)
+test: $(READY) ## Run unit and integration tests; WORKERS=0 for one after the other
+	@$(BIN)/pytest $(PARALLEL) tests services libs bench $(ARGS)
 
 test-unit: $(READY) ## Run the tests that stand beside the sources and the documents
-	@$(BIN)/pytest libs services bench tests/docs $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) services libs bench tests/docs $(ARGS)
 
 test-integration: $(READY) ## Run the black-box tests against real NATS and Postgres
-	@$(BIN)/pytest $(INTEGRATION) $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(INTEGRATION) $(ARGS)
 
 test-containers: $(READY) ## Run those that are about the servers with NATS and Postgres from containers
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(IN_CONTAINERS) $(ARGS)

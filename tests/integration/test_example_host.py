@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest_asyncio
+
+from stack.ports import free_port
 
 from .eventually import eventually
 from .world import World
@@ -22,9 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "host_app"
 @pytest_asyncio.fixture(loop_scope="session")
 async def host(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """The example as a process of its own, told by the environment where Natter is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "NATTER_API_URL": world.stack.api_url,

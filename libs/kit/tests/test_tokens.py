@@ -12,13 +12,15 @@ import pytest
 
 from kit.tokens import LEEWAY_S, Role, TokenError, TokenExpired, issue, verify
 
+END = 4_000_000_000
+"""In the year 2096. What these tokens say is made when tests are collected, and that may be long before they run."""
 SECRET = "a-secret-of-sixty-four-bytes,-long-enough-for-every-HMAC-of-JWTs"
 OTHER = "another-secret-of-at-least-32-bytes!!!"
 
 
 def signed(claims: dict[str, Any], secret: str = SECRET, **options: Any) -> str:
     """A token with exactly these claims."""
-    return jwt.encode({"sub": "alice", "exp": int(time.time()) + 60, "roles": ["customer"]} | claims, secret, **options)
+    return jwt.encode({"sub": "alice", "exp": END, "roles": ["customer"]} | claims, secret, **options)
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: str = "") -> str:
@@ -59,7 +61,7 @@ def test_clocks_may_differ_a_little() -> None:
     assert verify(SECRET, issue(SECRET, "alice", (), ttl_s=-LEEWAY_S + 3)).user_id == "alice"
 
 
-CLAIMS = {"sub": "alice", "exp": 4_000_000_000, "roles": ["admin"]}
+CLAIMS = {"sub": "alice", "exp": END, "roles": ["admin"]}
 BAD_TOKENS = {
     "another key": signed({}, OTHER),
     "another algorithm of the same key": signed({}, algorithm="HS512"),
@@ -70,7 +72,7 @@ BAD_TOKENS = {
     "changed claims": ".".join(
         (signed({}).split(".")[0], unsigned({}, CLAIMS).split(".")[1], signed({}).split(".")[2])
     ),
-    "no sub": jwt.encode({"exp": 4_000_000_000}, SECRET),
+    "no sub": jwt.encode({"exp": END}, SECRET),
     "no exp": jwt.encode({"sub": "alice"}, SECRET),
     "sub with a wildcard": signed({"sub": "alice.>"}),
     "sub with a newline": signed({"sub": "alice\n"}),

@@ -1,6 +1,7 @@
 """What the tests of libs/stack share: options with stand-in services, and waiting without luck."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import subprocess
@@ -19,6 +20,8 @@ from stack.postgres_binaries import binary
 HERE = Path(__file__).parent
 STANDIN = (sys.executable, str(HERE / "standin.py"))
 STANDINS = Programs(STANDIN, STANDIN, STANDIN)
+
+Descendants = Callable[[], dict[int, float]]
 
 
 @pytest.fixture
@@ -47,6 +50,24 @@ def nats_only(servers_only: StackOptions) -> StackOptions:
     return dataclasses.replace(servers_only, postgres=False)
 
 
+@pytest.fixture
+def descendants() -> Descendants:
+    """Tells pid and start time of every process below this one that the test has started.
+
+    Tests of other folders keep servers in this process until all is over: those, and what they start, do not count.
+    """
+    bystanders = set(psutil.Process().children())
+
+    def look() -> dict[int, float]:
+        found = {}
+        for child in set(psutil.Process().children()) - bystanders:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.update({below.pid: below.create_time() for below in (child, *child.children(recursive=True))})
+        return found
+
+    return look
+
+
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
     """Poll `condition` until it holds."""
     give_up = time.monotonic() + timeout_s
@@ -62,11 +83,6 @@ def alive(pid: int, created: float) -> bool:
         return abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def descendants() -> dict[int, float]:
-    """Return pid and start time of every process below this one."""
-    return {child.pid: child.create_time() for child in psutil.Process().children(recursive=True)}
 
 
 async def sql(stack: Stack, statement: str) -> str:

@@ -1,5 +1,7 @@
 import os
 import socket
+import subprocess
+import sys
 
 from stack import ports
 
@@ -19,3 +21,18 @@ def test_free_ports_differ_and_are_no_ephemeral_ones() -> None:
     found = [ports.free_port() for _ in range(50)]
     assert len(set(found)) == 50
     assert max(found) < ports._ephemeral_floor()
+
+
+def test_what_one_process_was_given_no_other_gets() -> None:
+    """Nobody listens there yet, or not at the moment: it is the other process's all the same, until that one ends."""
+    program = "from stack import ports; print(*(ports.free_port() for _ in range(20)), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        taken = [int(port) for port in other.stdout.readline().split()]
+        assert len(taken) == 20
+        assert all(ports.is_free(port) for port in taken)
+        assert not any(ports._reserve(port) for port in taken)
+        other.communicate("\n")
+    assert all(ports._reserve(port) for port in taken)

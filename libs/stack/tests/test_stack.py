@@ -17,10 +17,12 @@ from stack import DataDirInUse, DataDirUnusable, PartFailed, PortTaken, Programs
 from stack.nats import NatsServer, probe_nats
 from stack.ports import free_port
 
-from .conftest import HERE, alive, descendants, sql, until
+from .conftest import HERE, Descendants, alive, sql, until
 
 
-async def test_everything_starts_and_nothing_stays(tmp_path: Path, standins: Programs) -> None:
+async def test_everything_starts_and_nothing_stays(
+    tmp_path: Path, standins: Programs, descendants: Descendants
+) -> None:
     """A whole stack becomes ready, tells its addresses, and leaves no process behind when it ends."""
     async with Stack(StackOptions(data_dir=tmp_path / "data", programs=standins)) as stack:
         assert list(stack.parts) == ["nats", "postgres", "chat-api", "edge-1", "edge-2", "notifier"]
@@ -102,7 +104,7 @@ async def test_a_signal_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     assert not [pid for pid, created in children.items() if alive(pid, created)]
 
 
-async def test_data_survives_when_everything_is_killed(servers_only: StackOptions) -> None:
+async def test_data_survives_when_everything_is_killed(servers_only: StackOptions, descendants: Descendants) -> None:
     """After kill -9 of NATS and of Postgres with all its children a new stack starts and has every committed row."""
     async with Stack(servers_only) as stack:
         await sql(stack, "CREATE TABLE kept (n int)")
@@ -180,7 +182,7 @@ async def test_an_unexpected_end_is_noticed(tmp_path: Path, standins: Programs) 
         assert any("NATTER_EDGE_ID" in line for line in failure.log_tail)
 
 
-async def test_a_part_that_fails_says_why(tmp_path: Path, standins: Programs) -> None:
+async def test_a_part_that_fails_says_why(tmp_path: Path, standins: Programs, descendants: Descendants) -> None:
     """A service that ends at its start makes the stack fail at once, with the last lines of that service's log."""
     options = StackOptions(data_dir=tmp_path / "data", programs=standins, env={"edge-2": {"STANDIN_FAILS": "1"}})
     with pytest.raises(PartFailed, match=r"edge-2: ended before it was ready \(exit code 3\)") as raised:
@@ -189,7 +191,7 @@ async def test_a_part_that_fails_says_why(tmp_path: Path, standins: Programs) ->
     assert not descendants()
 
 
-async def test_a_part_that_is_never_ready_says_so(tmp_path: Path, standins: Programs) -> None:
+async def test_a_part_that_is_never_ready_says_so(tmp_path: Path, standins: Programs, descendants: Descendants) -> None:
     """A service that runs but never becomes ready is given up after the timeout, with what it answered."""
     options = StackOptions(
         data_dir=tmp_path / "data",
@@ -205,7 +207,9 @@ async def test_a_part_that_is_never_ready_says_so(tmp_path: Path, standins: Prog
     assert not descendants()
 
 
-async def test_a_service_that_ignores_sigterm_is_killed(tmp_path: Path, standins: Programs) -> None:
+async def test_a_service_that_ignores_sigterm_is_killed(
+    tmp_path: Path, standins: Programs, descendants: Descendants
+) -> None:
     """The end of a stack never hangs on a service that does not want to end."""
     options = StackOptions(
         data_dir=tmp_path / "data",
@@ -222,7 +226,9 @@ async def test_a_service_that_ignores_sigterm_is_killed(tmp_path: Path, standins
     assert not descendants()
 
 
-async def test_a_taken_port_is_named_with_its_owner_and_remedy(servers_only: StackOptions) -> None:
+async def test_a_taken_port_is_named_with_its_owner_and_remedy(
+    servers_only: StackOptions, descendants: Descendants
+) -> None:
     """The message names the part, the port, the process that has it, and the variable that changes it."""
     with _popen(
         [
@@ -372,7 +378,9 @@ async def test_links_stand_between_a_service_and_its_servers(tmp_path: Path, sta
         await asyncio.open_connection("127.0.0.1", before)
 
 
-async def test_a_link_must_lead_from_a_service_to_a_server(tmp_path: Path, standins: Programs) -> None:
+async def test_a_link_must_lead_from_a_service_to_a_server(
+    tmp_path: Path, standins: Programs, descendants: Descendants
+) -> None:
     """A link that nobody would use is refused before any service starts."""
     with pytest.raises(ValueError, match="nats or postgres"):
         StackOptions(links=(("edge-1", "notifier"),))

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from nats.aio.client import Client
 
+from stack.ports import free_port
 from ws_edge.app import Edge
 from ws_edge.testing.servers import NatsServer, running_edge
 
@@ -21,7 +22,7 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.fixture
 async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path)
+    server = NatsServer(tmp_path, free_port())
     await server.start()
     yield server
     await server.stop()

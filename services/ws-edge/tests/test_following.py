@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection
 from contracts.codes import ErrorCode
 from contracts.frames import FrameError
 from kit import buckets
-from ws_edge import following
 from ws_edge.app import Edge
 from ws_edge.following import Following
 from ws_edge.testing.servers import NatsServer, running_edge, until
@@ -173,10 +172,9 @@ async def test_a_killed_edge_is_cleaned_up_and_its_users_go(edge: Edge, sender: 
 
 
 async def test_what_changed_while_nats_was_away_is_told(
-    nats_server: NatsServer, edge: Edge, other: Edge, chat_api: Answers, monkeypatch: pytest.MonkeyPatch
+    nats_server: NatsServer, edge: Edge, other: Edge, chat_api: Answers
 ) -> None:
     """Who stayed is not taken for gone meanwhile, although the bucket was lost; who went is."""
-    monkeypatch.setattr(following, "READ_AGAIN_AFTER_S", 0.5)
     async with joined(edge, "ann") as ann, joined(other, "stays"), joined(other, "goes") as goes:
         await written(other, "stays")
         await written(other, "goes")

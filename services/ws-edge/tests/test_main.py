@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 
 from kit import tokens
 from kit.settings import DEVELOPMENT_SECRET
-from ws_edge.testing.servers import NatsServer, free_port
+from stack.ports import free_port
+from ws_edge.testing.servers import NatsServer
 
 
 async def start(port: int, nats_url: str, **environment: str) -> asyncio.subprocess.Process:

@@ -1,8 +1,12 @@
 """Finds free TCP ports on this machine, and says who holds one that is not free."""
 
 import contextlib
+import fcntl
+import functools
+import os
 import random
 import socket
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -28,7 +32,10 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that is free now and that this process has not been given before.
+    """Return a port that is free now, and that neither this process nor another of ours on this machine has been given.
+
+    What a process has been given is its own until it ends, whether something listens there or not: a server that is
+    being restarted comes back to the port that others know, and must not find another run's server on it.
 
     The port lies below the range from which the kernel takes the local ports of outgoing connections. A port inside
     that range (what bind(0) returns) can be lost while its server is being restarted: to anybody's outgoing
@@ -39,10 +46,29 @@ def free_port() -> int:
     ceiling = _ephemeral_floor() - 1
     for _ in range(1_000):
         port = random.randint(_LOWEST_PORT, ceiling)  # noqa: S311 - spreads load, hides nothing
-        if port not in _handed_out and is_free(port):
+        if port not in _handed_out and _reserve(port) and is_free(port):
             _handed_out.add(port)
             return port
     raise OSError(f"no free port between {_LOWEST_PORT} and {ceiling}")
+
+
+def _reserve(port: int) -> bool:
+    """Take the port among all processes of this user; False if another one has it. The kernel gives it back."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """A file without content of which each process locks the bytes whose numbers are its ports.
+
+    It stays open: the kernel drops a process's locks on a file as soon as that process closes it anywhere.
+    """
+    path = Path(tempfile.gettempdir()) / f"natter-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def owner_of(port: int) -> str | None:

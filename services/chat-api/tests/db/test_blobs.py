@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import random
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +21,7 @@ from chat_api.blobs.nats import CHUNK_BYTES, NatsBlobs
 from chat_api.blobs.s3 import PART_BYTES, READ_BYTES, S3Blobs
 from contracts.attachments import OBJECT_STORE
 from contracts.ids import new_id
+from stack.ports import free_port
 
 STREAM = f"OBJ_{OBJECT_STORE}"
 
@@ -29,9 +29,7 @@ STREAM = f"OBJ_{OBJECT_STORE}"
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[str]:
     """The address of a server that speaks S3, with an empty bucket `files`; ends with the tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
@@ -214,3 +212,24 @@ async def test_a_bucket_that_does_not_answer_is_unavailable(monkeypatch: pytest.
         await gone.put(new_id(), pieces(b"x"))
     with pytest.raises(BlobsUnavailable):
         await read(gone, new_id(), 0, 1)
+
+
+async def test_an_empty_variable_is_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What compose hands on of an unset session token is not sent to the bucket."""
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(BlobMissing):
+            await read(S3Blobs("files", endpoint=f"http://127.0.0.1:{port}", region="us-east-1"), new_id(), 0, 1)
+    assert b"authorization: aws4-hmac-sha256 credential=nobody/" in heard[0]
+    assert b"x-amz-security-token" not in heard[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -24,9 +25,13 @@ RETRIES_MAX = 2
 
 
 class S3Blobs:
-    """The `Blobs` port on a bucket, which must exist. Credentials come from the environment, as for every S3 client."""
+    """The `Blobs` port on a bucket, which must exist. Credentials come from the environment, as for every S3 client.
+
+    An empty `AWS_…` variable is taken out of the environment: it counts as not set.
+    """
 
     def __init__(self, bucket: str, *, endpoint: str | None, region: str | None, prefix: str = "attachments") -> None:
+        _forget_empty_variables()
         self._store = S3Store(
             bucket,
             prefix=prefix,
@@ -72,6 +77,13 @@ class S3Blobs:
         """S3 answers the same whether it was there or not."""
         with _translated(), contextlib.suppress(NotFoundError, FileNotFoundError):
             await obstore.delete_async(self._store, blob_id)
+
+
+def _forget_empty_variables() -> None:
+    # Compose hands on what is not set as empty. The client would sign with an empty key in place of the machine's role,
+    # and send an empty session token, which a store refuses.
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]
 
 
 class _Counted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -27,18 +26,11 @@ async def until(true: Callable[[], bool], what: str = "it", timeout_s: float = P
         await asyncio.sleep(0.005)
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class NatsServer:
-    """A nats-server that can be stopped and started again on the same port."""
+    """A nats-server that can be stopped and started again on the same port, which is given."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
         self.url = f"nats://127.0.0.1:{self.port}"
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
