@@ -16,6 +16,7 @@ from chat_api.settings import ChatApiSettings
 from kit.settings import DEVELOPMENT_SECRET, DatabaseSettings, ServiceSettings
 from notifier.providers.apns.settings import ApnsSettings
 from notifier.providers.fcm.settings import FcmSettings
+from notifier.providers.jpush.settings import JPushSettings
 from notifier.providers.logging.settings import LoggingSettings
 from notifier.providers.stub.settings import StubSettings
 from notifier.providers.webhook.settings import WebhookSettings
@@ -41,6 +42,7 @@ SECTIONS: dict[str, tuple[type[BaseSettings], ...]] = {
         FcmSettings,
         ApnsSettings,
         WebPushSettings,
+        JPushSettings,
     ),
 }
 UNITS = {"_s": "s", "_ms": "ms", "_bytes_max": "bytes"}

@@ -1,0 +1,1 @@
+"""The provider for JPush (极光推送): Android without Google's services, and iOS."""
