@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chat_api import metrics
-from chat_api.presence.book import PresenceBook, Unheard
+from chat_api.presence.book import PresenceBook
 from chat_api.store import devices, pushfacts
 from chat_api.store.database import DatabaseUnavailable, translated
 from contracts import subjects
@@ -23,6 +23,7 @@ from contracts.pushfacts import (
     PushFactsCommand,
     TokenGone,
     TokenGoneReply,
+    UserFacts,
 )
 from contracts.times import now
 from kit.bus import AWAY
@@ -89,11 +90,13 @@ class NotifierQuestions:
         names = [*(one.user_id for one in asked.questions), *asked.user_ids]
         connections = self._connections(names)
         async with translated(), self._engine.connect() as connection:
-            return PushFacts(
+            await connection.execute(pushfacts.PLANS)
+            facts = PushFacts(
                 at=now(),
                 deliveries=await pushfacts.deliveries(connection, asked.questions),
                 users=await pushfacts.users(connection, names, connections),
             )
+        return fitting(facts, self._nats.max_payload)
 
     async def _gone(self, data: bytes) -> TokenGoneReply:
         told = decode(TokenGone, data)
@@ -104,16 +107,36 @@ class NotifierQuestions:
         return TokenGoneReply(removed=removed)
 
     def _connections(self, user_ids: list[str]) -> dict[str, tuple[ConnectionNow, ...]]:
-        try:
-            return {
-                user_id: tuple(
-                    ConnectionNow(device_type=one.device_type, idle=one.idle)
-                    for one in self._presence.connections(user_id)
-                )
-                for user_id in dict.fromkeys(user_ids)
-            }
-        except Unheard:
+        # What was heard last is no word on who is there now: a socket of then would hold back a push of now.
+        if not self._presence.hearing:
             return {}
+        return {
+            user_id: tuple(
+                ConnectionNow(device_type=one.device_type, idle=one.idle) for one in self._presence.connections(user_id)
+            )
+            for user_id in dict.fromkeys(user_ids)
+        }
+
+
+def fitting(facts: PushFacts, bytes_max: int) -> PushFacts:
+    """The answer in at most so many bytes: users with more than their share of it lose the devices registered first.
+
+    Tokens are as long as whoever registers them likes. Without this a few users with absurd ones would make every
+    answer too large that they are part of, and nobody else in it would get a push either.
+    """
+    if len(encode(facts)) <= bytes_max:
+        return facts
+    rest = len(encode(facts.model_copy(update={"users": ()})))
+    share = (bytes_max - rest) // max(1, len(facts.users)) - 1
+    log.warning("devices are left out of an answer that is too large", stage=Stage.LOCAL_PUSH, users=len(facts.users))
+    return facts.model_copy(update={"users": tuple(_within(user, share) for user in facts.users)})
+
+
+def _within(user: UserFacts, bytes_max: int) -> UserFacts:
+    devices, size = list(user.devices), len(encode(user))
+    while devices and size > bytes_max:
+        size -= len(encode(devices.pop(0))) + 1
+    return user.model_copy(update={"devices": tuple(devices)})
 
 
 async def _answered(answer: Callable[[bytes], Awaitable[Contract]], data: bytes) -> Contract:

@@ -16,25 +16,47 @@ from contracts.pushfacts import CONTENT_CHARS_MAX, ConnectionNow, DeliveryFacts,
 MEMBERS_COUNTED_MAX = 10_001
 """Members are counted up to here: what matters is whether they are many."""
 
-# Every lookup by a key. What concerns a conversation is null outside of any, and then nothing speaks against the push.
+# Both are asked for again and again, with as many ids at a time as happen to be due: by the average, the planner takes
+# forty of them for a reason to read whole tables. What each of them names is found by a key.
+PLANS = text("""
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_seqscan', 'off', true)
+""")
+
+# LIMIT 1 keeps each of the inner queries a look-up by key. What concerns a conversation is null outside of any, and
+# then nothing speaks against the push.
 _DELIVERIES = text("""
-SELECT q.ord, q.user_id, q.event_id, q.conversation_id, p.is_active, p.read_seq, c.title,
-       m.message_id, m.deleted_at, CASE WHEN m.edited_at IS NOT NULL THEN left(m.content, :chars) END AS content,
-       (SELECT array_agg(DISTINCT r.device_type) FROM receipts r
-        WHERE r.stream = e.stream AND r.seq = e.seq AND r.user_id = q.user_id) AS delivered_to,
+SELECT q.ord, p.is_active, p.read_seq, c.title, m.message_id, m.deleted_at, m.content, r.device_types,
        coalesce(d.seq >= q.seq, false) AS delivered,
        coalesce((y.txid, y.position) >= (e.txid, e.position), false) AS synced,
-       EXISTS (SELECT FROM mutes x WHERE x.conversation_id = q.conversation_id AND x.user_id = q.user_id
-           AND (x.until IS NULL OR x.until > now())) AS muted
+       x.muted IS NOT NULL AS muted
 FROM unnest(CAST(:user_ids AS text[]), CAST(:event_ids AS uuid[]), CAST(:conversation_ids AS uuid[]),
             CAST(:message_ids AS uuid[]), CAST(:seqs AS bigint[])) WITH ORDINALITY
      AS q (user_id, event_id, conversation_id, message_id, seq, ord)
-LEFT JOIN events e ON e.event_id = q.event_id
-LEFT JOIN conversations c ON c.conversation_id = q.conversation_id
-LEFT JOIN participants p ON p.conversation_id = q.conversation_id AND p.user_id = q.user_id
-LEFT JOIN messages m ON m.message_id = q.message_id
-LEFT JOIN delivered d ON d.conversation_id = q.conversation_id AND d.user_id = q.user_id
-LEFT JOIN synced y ON y.user_id = q.user_id
+LEFT JOIN LATERAL (
+    SELECT stream, seq, txid, position FROM events WHERE event_id = q.event_id LIMIT 1
+) e ON true
+LEFT JOIN LATERAL (SELECT title FROM conversations WHERE conversation_id = q.conversation_id LIMIT 1) c ON true
+LEFT JOIN LATERAL (
+    SELECT is_active, read_seq FROM participants
+    WHERE conversation_id = q.conversation_id AND user_id = q.user_id LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT message_id, deleted_at, CASE WHEN edited_at IS NOT NULL THEN left(content, :chars) END AS content
+    FROM messages WHERE message_id = q.message_id LIMIT 1
+) m ON true
+LEFT JOIN LATERAL (
+    SELECT seq FROM delivered WHERE conversation_id = q.conversation_id AND user_id = q.user_id LIMIT 1
+) d ON true
+LEFT JOIN LATERAL (SELECT txid, position FROM synced WHERE user_id = q.user_id LIMIT 1) y ON true
+LEFT JOIN LATERAL (
+    SELECT true AS muted FROM mutes
+    WHERE conversation_id = q.conversation_id AND user_id = q.user_id AND (until IS NULL OR until > now()) LIMIT 1
+) x ON true
+LEFT JOIN LATERAL (
+    SELECT array_agg(DISTINCT device_type) AS device_types FROM receipts
+    WHERE stream = e.stream AND seq = e.seq AND user_id = q.user_id
+) r ON true
 ORDER BY q.ord
 """)
 
@@ -42,28 +64,35 @@ _MEMBERS = text("""
 SELECT c.conversation_id, (
     SELECT count(*) FROM (
         SELECT FROM participants p WHERE p.conversation_id = c.conversation_id AND p.is_active LIMIT :most
-    ) some
+    ) active
 ) AS members
 FROM unnest(CAST(:conversation_ids AS uuid[])) AS c (conversation_id)
 """)
 
-# A conversation counts as unread exactly when its list says so (`queries.SUMMARY_COLUMNS`).
+# A conversation counts as unread exactly when its list says so (`queries.SUMMARY_COLUMNS`). Its newest message is
+# looked at first: mostly that one is somebody else's, and settles it.
 _USERS = text("""
 SELECT q.user_id, u.blocked_at, (
-    SELECT count(*) FROM participants p JOIN conversations c USING (conversation_id)
-    WHERE p.user_id = q.user_id AND p.is_active AND c.notes_of IS NULL AND c.last_message_seq > p.read_seq
-      AND EXISTS (
-          SELECT FROM messages m WHERE m.conversation_id = p.conversation_id AND m.seq > p.read_seq
-            AND m.sender_id <> q.user_id AND m.deleted_at IS NULL
-      )
+    SELECT count(*) FROM participants p
+    CROSS JOIN LATERAL (
+        SELECT FROM conversations c
+        WHERE c.conversation_id = p.conversation_id AND c.notes_of IS NULL AND c.last_message_seq > p.read_seq LIMIT 1
+    ) behind
+    CROSS JOIN LATERAL (
+        SELECT FROM messages m
+        WHERE m.conversation_id = p.conversation_id AND m.seq > p.read_seq
+          AND m.sender_id <> q.user_id AND m.deleted_at IS NULL
+        ORDER BY m.seq DESC LIMIT 1
+    ) unread
+    WHERE p.user_id = q.user_id AND p.is_active
 ) AS badge
 FROM unnest(CAST(:user_ids AS text[])) AS q (user_id)
-LEFT JOIN users u ON u.user_id = q.user_id
+LEFT JOIN LATERAL (SELECT blocked_at FROM users WHERE user_id = q.user_id LIMIT 1) u ON true
 """)
 
 
 async def deliveries(connection: AsyncConnection, questions: Sequence[PushQuestion]) -> tuple[DeliveryFacts, ...]:
-    """One answer per question, in their order."""
+    """One answer per question, in their order. `PLANS` was carried out before, in the same transaction."""
     if not questions:
         return ()
     rows = await connection.execute(
@@ -87,7 +116,7 @@ async def deliveries(connection: AsyncConnection, questions: Sequence[PushQuesti
 
 def _delivery(row: Any, asked: PushQuestion, members: dict[str, int]) -> DeliveryFacts:
     inside = asked.conversation_id is not None
-    devices_ = tuple(sorted(DeviceType(one) for one in row.delivered_to or ()))
+    has_it = tuple(sorted(DeviceType(one) for one in row.device_types or ()))
     return DeliveryFacts(
         user_id=asked.user_id,
         event_id=asked.event_id,
@@ -97,9 +126,9 @@ def _delivery(row: Any, asked: PushQuestion, members: dict[str, int]) -> Deliver
         deleted=asked.message_id is not None and (row.message_id is None or row.deleted_at is not None),
         content=row.content,
         conversation_title=row.title,
-        delivered_to=devices_,
+        delivered_to=has_it,
         # A device has it of which nobody knows any more what kind it was.
-        synced=bool(row.synced) or (asked.seq is not None and bool(row.delivered) and not devices_),
+        synced=bool(row.synced) or (asked.seq is not None and bool(row.delivered) and not has_it),
         muted=bool(row.muted),
     )
 
@@ -107,7 +136,7 @@ def _delivery(row: Any, asked: PushQuestion, members: dict[str, int]) -> Deliver
 async def users(
     connection: AsyncConnection, user_ids: Sequence[str], connections: dict[str, tuple[ConnectionNow, ...]]
 ) -> tuple[UserFacts, ...]:
-    """How these users stand; `connections` is what is known of their sockets."""
+    """How these users stand, each once; `connections` is what is known of their sockets. As for `deliveries`."""
     names = list(dict.fromkeys(user_ids))
     if not names:
         return ()
