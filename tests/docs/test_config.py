@@ -16,6 +16,7 @@ from chat_api.settings import ChatApiSettings
 from kit.settings import DEVELOPMENT_SECRET, DatabaseSettings, ServiceSettings
 from notifier.providers.apns.settings import ApnsSettings
 from notifier.providers.fcm.settings import FcmSettings
+from notifier.providers.getui.settings import GetuiSettings
 from notifier.providers.jpush.settings import JPushSettings
 from notifier.providers.logging.settings import LoggingSettings
 from notifier.providers.stub.settings import StubSettings
@@ -43,6 +44,7 @@ SECTIONS: dict[str, tuple[type[BaseSettings], ...]] = {
         ApnsSettings,
         WebPushSettings,
         JPushSettings,
+        GetuiSettings,
     ),
 }
 UNITS = {"_s": "s", "_ms": "ms", "_bytes_max": "bytes"}

@@ -9,7 +9,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.providers.shared.fitting import PayloadTooLarge, dump, fitted, shorten
+from notifier.providers.shared.fitting import PayloadTooLarge, clip, dump, fitted, shorten
 
 FAMILY = "👨‍👩‍👧‍👦"
 FLAG = "🇨🇳"
@@ -72,3 +72,22 @@ def test_what_cannot_fit_is_said() -> None:
 def test_half_a_pair_is_no_failure() -> None:
     """A lone surrogate, which no encoding has, becomes a question mark."""
     assert dump("a\ud83d") == b'"a?"'
+
+
+@given(text=TEXTS, chars_max=st.integers(1, 300))
+def test_where_characters_are_counted_it_is_cut_between_them_as_well(text: str, chars_max: int) -> None:
+    """In UTF-16 units, as Java counts; never inside what a reader takes for one character."""
+    short = clip(text, chars_max)
+    assert len(short.encode("utf-16-le", "surrogatepass")) // 2 <= chars_max
+    if short != text:
+        assert short.endswith("…")
+        begins = [""] + [text[: found.end()] for found in regex.finditer(r"\X", text)]
+        assert short[:-1] in {begin.rstrip() for begin in begins}
+
+
+def test_an_emoji_counts_as_many_as_it_takes() -> None:
+    """Two units for a face, eleven for a family of four: it is there as a whole, or not at all."""
+    assert clip("abc😀", 5) == "abc😀"
+    assert clip("abc😀", 4) == "abc…"
+    assert clip("a👨‍👩‍👧‍👦b", 13) == "a👨‍👩‍👧‍👦b"
+    assert clip("a👨‍👩‍👧‍👦b", 12) == "a…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -28,6 +29,15 @@ def number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
         return int(value)
     return None
+
+
+def instant_of_ms(value: Any) -> datetime | None:
+    """An instant, which is written as milliseconds since 1970, as a number or as digits; None if it is nothing that
+    can be one."""
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= 14):
+        return None
+    return datetime.fromtimestamp(int(text) / 1_000, UTC)
 
 
 def ref(value: Any) -> str | None:

@@ -43,6 +43,19 @@ def shorten(text: str, bytes_max: int) -> str:
     return text[:end].rstrip() + ELLIPSIS
 
 
+def clip(text: str, chars_max: int) -> str:
+    """As `shorten`, for services that count characters: UTF-16 units, of which most emojis have two or more."""
+    if _units(text) <= chars_max:
+        return text
+    room, end = chars_max - _units(ELLIPSIS), 0
+    for cluster in _CLUSTER.finditer(text):
+        room -= _units(cluster.group())
+        if room < 0:
+            break
+        end = cluster.end()
+    return text[:end].rstrip() + ELLIPSIS
+
+
 def fitted(build: Callable[[str, str], Any], title: str, content: str, bytes_max: int) -> bytes:
     """The JSON of `build(title, content)`, in at most `bytes_max` bytes; raises `PayloadTooLarge`.
 
@@ -58,6 +71,10 @@ def fitted(build: Callable[[str, str], Any], title: str, content: str, bytes_max
     if room >= 0:
         return dump(build(shorten(title, room), ""))
     raise PayloadTooLarge("the push's ids and data alone are larger than the service takes")
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _size(text: str) -> int:
