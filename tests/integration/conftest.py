@@ -20,6 +20,8 @@ QUICK = {
     # A push for a device that does not answer comes after 2 s here; 10 s in production.
     "DELIVERY_ACK_TIMEOUT": "2",
     "NATTER_IMPORTANT_MOBILE_WAIT_S": "0.5",
+    # No grace: who is away gets the push at once, and tests need not wait for it.
+    "NATTER_PUSH_GRACE_OFFLINE_S": "0",
     "NATTER_ALLOWED_ORIGINS": "https://app.example",
 }
 
