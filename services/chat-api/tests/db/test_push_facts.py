@@ -1,4 +1,4 @@
-"""What chat-api answers the notifier, on real Postgres and real NATS."""
+"""What chat-api answers the notifier, on real Postgres. What goes over NATS: test_notifier_questions."""
 
 from __future__ import annotations
 
@@ -10,28 +10,18 @@ from typing import Any
 
 import asyncpg
 import pytest
-from nats.aio.client import Client
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chat_api.notifier_questions import NotifierQuestions
-from chat_api.presence.book import PresenceBook
 from chat_api.settings import ChatApiSettings
 from chat_api.store import pushfacts
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.sync_notes import SyncNotes
 from chat_api.testing_http import Served, served
-from contracts import subjects
-from contracts.codec import decode, encode
 from contracts.devices import DeviceType
 from contracts.ids import new_id
 from contracts.pushfacts import (
     DeliveryFacts,
-    FactsRefused,
-    PushFacts,
-    PushFactsCommand,
     PushQuestion,
-    TokenGone,
-    TokenGoneReply,
     UserFacts,
 )
 from contracts.times import now, rfc3339
@@ -143,7 +133,7 @@ async def test_what_was_read_deleted_edited_left_or_muted_is_told(talk: Talk) ->
     async def ended() -> bool:
         return not (await talk.facts(other))[0].muted
 
-    await until(ended, "the mute has run out")
+    await eventually(ended, "the mute has run out")
     await talk.call("DELETE", f"/v1/conversations/{talk.c}/participants/{talk.bob}", talk.bob, status=204)
     [left] = await talk.facts(other)
     assert (left.member, left.members) == (False, 1)
@@ -253,53 +243,3 @@ async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, seed:
         listed = await talk.call("GET", "/v1/conversations", carol)
         unread = sum(one["unread_count"] > 0 for one in listed["conversations"])
         assert [one.badge for one in await talk.about(carol)] == [unread]
-
-
-# --- over NATS --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def answering(client: Client, engine: AsyncEngine) -> AsyncIterator[None]:
-    """chat-api listens for the notifier's questions."""
-    task = asyncio.create_task(NotifierQuestions(client, engine, PresenceBook()).run())
-    await asyncio.sleep(0)
-    await client.flush()
-    yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def until_answered(client: Client, subject: str, payload: bytes) -> bytes:
-    """The reply, once somebody listens."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return (await client.request(subject, payload, timeout=5)).data
-            except Exception:
-                await asyncio.sleep(0.02)
-
-
-async def test_questions_are_answered_over_nats(talk: Talk, observer: Client, answering: None) -> None:
-    """Deliveries and users in one reply; whoever is only asked about is among the users."""
-    asked = await talk.say()
-    command = PushFactsCommand(questions=(asked,), user_ids=(talk.alice, talk.bob))
-    reply = decode(PushFacts, await until_answered(observer, subjects.NOTIFIER_FACTS, encode(command)))
-    assert [one.event_id for one in reply.deliveries] == [asked.event_id]
-    assert {one.user_id: one.badge for one in reply.users} == {talk.bob: 1, talk.alice: 0}
-
-
-async def test_a_question_that_makes_no_sense_is_refused(observer: Client, answering: None) -> None:
-    """With a reason, and not with silence."""
-    reply = decode(FactsRefused, await until_answered(observer, subjects.NOTIFIER_FACTS, b'{"questions": 1}'))
-    assert "questions" in reply.error
-
-
-async def test_a_token_that_is_gone_is_removed(talk: Talk, observer: Client, answering: None) -> None:
-    """Once."""
-    body = {"device_id": "p", "platform": "android", "token": "secret"}
-    await talk.call("POST", "/v1/devices", talk.bob, json=body, status=201)
-    [bob] = await talk.about(talk.bob)
-    told = encode(TokenGone(device=bob.devices[0].id, registered_at=bob.devices[0].registered_at))
-    for removed in (True, False):
-        reply = decode(TokenGoneReply, await until_answered(observer, subjects.NOTIFIER_GONE, told))
-        assert reply.removed is removed
