@@ -17,6 +17,7 @@ from chat_api.store import pushfacts
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.sync_notes import SyncNotes
 from chat_api.testing_http import Served, served
+from chat_api.testing_world import eventually
 from contracts.devices import DeviceType
 from contracts.ids import new_id
 from contracts.pushfacts import (
