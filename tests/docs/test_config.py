@@ -20,6 +20,7 @@ from notifier.providers.getui.settings import GetuiSettings
 from notifier.providers.jpush.settings import JPushSettings
 from notifier.providers.logging.settings import LoggingSettings
 from notifier.providers.stub.settings import StubSettings
+from notifier.providers.umeng.settings import UmengSettings
 from notifier.providers.webhook.settings import WebhookSettings
 from notifier.providers.webpush.settings import WebPushSettings
 from notifier.settings import NotifierSettings
@@ -45,6 +46,7 @@ SECTIONS: dict[str, tuple[type[BaseSettings], ...]] = {
         WebPushSettings,
         JPushSettings,
         GetuiSettings,
+        UmengSettings,
     ),
 }
 UNITS = {"_s": "s", "_ms": "ms", "_bytes_max": "bytes"}

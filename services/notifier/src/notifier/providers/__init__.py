@@ -11,7 +11,7 @@ from importlib import import_module
 from notifier.errors import ConfigError
 from notifier.providers.base import Provider
 
-PROVIDERS = ("logging", "stub", "webhook", "fcm", "apns", "webpush", "jpush", "getui")
+PROVIDERS = ("logging", "stub", "webhook", "fcm", "apns", "webpush", "jpush", "getui", "umeng")
 """Each has a function `from_environment` in its `client`."""
 
 ALIASES = {"firebase": "fcm"}

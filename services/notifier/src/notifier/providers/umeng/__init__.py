@@ -1,1 +1,1 @@
-"""The provider for Umeng (友盟): Android without Google's services, and iOS."""
+"""The provider for Umeng (友盟 U-Push): Android without Google's services, and iOS."""

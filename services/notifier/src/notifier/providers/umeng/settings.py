@@ -7,19 +7,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class UmengSettings(BaseSettings):
-    """Which applications: at Umeng an app for Android and one for iPhones are two, and either may be missing."""
+    """Which applications: at Umeng, Android's and that of iPhones are two. One of them is enough."""
 
     model_config = SettingsConfigDict(env_prefix="NATTER_", frozen=True, extra="ignore")
 
     umeng_android_app_key: str = ""
-    """The Android application's Appkey, as Umeng's console shows it."""
+    """Appkey of the application for Android, as Umeng's console shows it."""
     umeng_android_master_secret: SecretStr = SecretStr("")
-    """The Android application's App Master Secret."""
-    umeng_android_activity: str = ""
-    """The activity that a push opens which came through the phone's maker; none: only Umeng's own connection."""
+    """Its App Master Secret."""
     umeng_ios_app_key: str = ""
-    """The iOS application's Appkey."""
+    """Appkey of the application for iPhones."""
     umeng_ios_master_secret: SecretStr = SecretStr("")
-    """The iOS application's App Master Secret."""
-    umeng_production: bool = True
-    """False: Umeng's test mode, which reaches nothing but the test devices that its console lists."""
+    """Its App Master Secret."""
+    umeng_mi_activity: str = ""
+    """Full name of the activity that opens from a push which the maker of a phone brings; none: only Umeng's own
+    connection is used, and an app that does not run gets its pushes late."""
