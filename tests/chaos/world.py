@@ -37,6 +37,7 @@ QUICK = {
     # As in production, only faster: what takes minutes there takes seconds here.
     "DELIVERY_ACK_TIMEOUT": f"{ACK_TIMEOUT_S:g}",
     "NATTER_IMPORTANT_MOBILE_WAIT_S": "0.5",
+    "NATTER_PUSH_GRACE_OFFLINE_S": "0",
     "NATTER_FANOUT_PARTITIONS": "4",
     "NATTER_FANOUT_LEASE_S": "3",
     "NATTER_FANOUT_SETTLE_S": "1",
