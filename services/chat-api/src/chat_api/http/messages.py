@@ -21,7 +21,7 @@ from chat_api.http.schemas import ChatSendBody, ChatSent, EditBody, EventPage, M
 from chat_api.store import queries
 from chat_api.store.database import translated
 from chat_api.store.queries import Window
-from contracts.codec import encode
+from contracts.codec import WHOLE_NUMBER_MAX, encode
 from contracts.codes import ErrorCode
 from contracts.ids import CLIENT_MSG_ID_PATTERN, Uuid, new_id
 from contracts.messages import Message, MessageDraft, SenderType
@@ -159,7 +159,7 @@ async def delete(message_id: Uuid, principal: PrincipalDep, context: ContextDep)
     return Response(encode(message), media_type="application/json")
 
 
-SeqQuery = Annotated[int | None, Query(ge=0, le=2**62)]
+SeqQuery = Annotated[int | None, Query(ge=0, le=WHOLE_NUMBER_MAX)]
 
 
 async def _window(
