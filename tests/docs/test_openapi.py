@@ -49,6 +49,21 @@ def test_the_published_document_is_up_to_date() -> None:
     assert (ROOT / "docs" / "openapi.json").read_text() == text(APP), REGENERATE
 
 
+def test_its_numbers_are_exact() -> None:
+    """A bound that no double holds is another bound for whoever reads the document."""
+
+    def numbers(node: Any) -> Iterator[float]:
+        if isinstance(node, dict):
+            node = list(node.values())
+        if isinstance(node, list):
+            for inner in node:
+                yield from numbers(inner)
+        elif isinstance(node, (int, float)):
+            yield node
+
+    assert [number for number in numbers(DOCUMENT) if abs(number) >= 2**53] == []
+
+
 @each_operation
 def test_it_has_a_summary(name: str, operation: dict[str, Any]) -> None:
     """A line for whoever looks for a call, and it is not the function's name."""

@@ -16,6 +16,9 @@ Flag = Annotated[bool, Strict()]
 WholeNumber = Annotated[int, Strict()]
 """A number as a client must write it; a string that could be read as one is a mistake."""
 
+WHOLE_NUMBER_MAX = 2**53 - 1
+"""Largest number that every JSON reader keeps as it is, a browser's and the one that reads our schemas among them."""
+
 
 class Contract(BaseModel):
     """Base of everything that crosses a service boundary: immutable, and deaf to fields that it does not know.

@@ -10,6 +10,8 @@ from pydantic import StringConstraints
 USER_ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}\Z"
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"
 
+CLIENT_MSG_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
+
 # pydantic's regex engine has no \Z, and its $ matches only at the very end, unlike Python's.
 UserId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A user of the host application; becomes a NATS subject token, so anything else is refused, never escaped."""

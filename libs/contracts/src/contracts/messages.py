@@ -52,10 +52,15 @@ class DraftType(StrEnum):
     VOICE = "voice"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text, if Postgres can hold it; raises ValueError. In annotations together with `SAYS_STORABLE`."""
     if "\x00" in text:
         raise ValueError("must not contain the NUL character")
     return text
+
+
+SAYS_STORABLE = Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
+"""The same for whoever reads the schema. No constraint: the validator's sentence is the better one."""
 
 
 def _small_and_storable(value: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +74,8 @@ def _small_and_storable(value: dict[str, Any]) -> dict[str, Any]:
     if size > METADATA_BYTES_MAX:
         raise ValueError(f"must not exceed {METADATA_BYTES_MAX} bytes of JSON")
     # Escaped backslashes aside: a backslash followed by the text u0000 is no NUL.
-    _storable(encoded.replace("\\\\", "").replace("\\u0000", "\x00"))
+    if "\\u0000" in encoded.replace("\\\\", ""):
+        raise ValueError("no text in it may contain the NUL character")
     return value
 
 
@@ -88,10 +94,12 @@ def _deeper_than(levels: int, value: object) -> bool:
 Metadata = Annotated[dict[str, Any], AfterValidator(_small_and_storable)]
 """A small JSON object that Natter carries and never looks into."""
 
-Content = Annotated[str, StringConstraints(min_length=1, max_length=CONTENT_CHARS_MAX), AfterValidator(_storable)]
+Content = Annotated[
+    str, StringConstraints(min_length=1, max_length=CONTENT_CHARS_MAX), AfterValidator(storable), SAYS_STORABLE
+]
 
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable), SAYS_STORABLE]
 """A headline of one line."""
 
 NoticeType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

@@ -175,6 +175,7 @@ async def test_forms_that_are_none(people: People, db: asyncpg.Connection[Any]) 
         ({"duration_ms": "9" * 30}, {"file": png}),
         ({"other": "1"}, {"file": png}),
         ({"name": "x" * 5000}, {"file": png}),
+        ({"name": "ü" * 256}, {"file": png}),
         ({}, {"data": png}),
         ({}, [("file", png), ("file", png)]),
         ({}, {"file": ("empty.png", b"", "image/png")}),

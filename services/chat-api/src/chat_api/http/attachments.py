@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from chat_api import metrics
 from chat_api.blobs.base import BlobMissing, BlobsUnavailable
 from chat_api.commands.ports import Once
+from chat_api.domain.attachments import NAME_CHARS_MAX
 from chat_api.domain.errors import NotFound
 from chat_api.files import TooManyUploads
 from chat_api.http import multipart, ranges
@@ -21,7 +22,7 @@ from chat_api.http.context import Context, ContextDep, IdempotencyKey, once
 from chat_api.http.errors import ApiError, problem_responses
 from chat_api.http.limits import discard
 from chat_api.http.ranges import NotSatisfiable, Range
-from chat_api.http.uploads import Upload, patient
+from chat_api.http.uploads import DURATION_MS_MAX, Upload, patient
 from chat_api.store import attachments
 from chat_api.store.database import translated
 from contracts.attachments import Attachment
@@ -47,10 +48,20 @@ _FORM: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "name": {"type": "string", "description": "In place of the file's own name."},
-                        "duration_ms": {"type": "integer", "minimum": 0, "description": "Length of a voice note."},
+                        "file": {"type": "string", "format": "binary", "minLength": 1},
+                        "name": {
+                            "type": "string",
+                            "maxLength": NAME_CHARS_MAX,
+                            "description": "In place of the file's own name.",
+                        },
+                        "duration_ms": {
+                            "type": "integer",
+                            "minimum": 0,
+                            "maximum": DURATION_MS_MAX,
+                            "description": "Length of a voice note.",
+                        },
                     },
+                    "additionalProperties": False,
                 }
             }
         },

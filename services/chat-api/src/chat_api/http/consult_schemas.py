@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chat_api.http.schemas import Body, ConversationOut
+from chat_api.http.schemas import Body, ConversationOut, given
 from chat_api.store.consults import State
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.messages import Content, Metadata, Title
@@ -14,11 +14,24 @@ from contracts.times import Instant
 class NewConsult(Body):
     """What a customer needs. A first message repeated with its client_msg_id opens nothing twice."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [{"properties": {"client_msg_id": {"type": "null"}}}, given("content", "string")],
+        },
+    )
+
     topic: Title | None = None
     content: Content | None = Field(default=None, description="The customer's first message.")
     client_msg_id: ClientMsgId | None = Field(default=None, description="Of the first message.")
     metadata: Metadata | None = None
     customer_id: UserId | None = Field(default=None, description="Service and admin only.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> NewConsult:
+        if self.client_msg_id is not None and self.content is None:
+            raise ValueError("client_msg_id names a first message: give its content")
+        return self
 
 
 class AssignBody(Body):

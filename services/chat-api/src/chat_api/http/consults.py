@@ -70,8 +70,6 @@ async def open_one(
     body: NewConsult, request: Request, principal: PrincipalDep, context: ContextDep, key: IdempotencyKey = None
 ) -> ConsultOpenedOut:
     """Ask for a consultant without naming one. The conversation waits in the queue until somebody takes it."""
-    if body.client_msg_id is not None and body.content is None:
-        raise ApiError(ErrorCode.VALIDATION_FAILED, "A client_msg_id names a first message: give its content.")
     draft = None
     if body.content is not None:
         draft = MessageDraft(client_msg_id=body.client_msg_id or new_id(), content=body.content)

@@ -44,6 +44,21 @@ def problem_response(
     return Response(encode(answer), answer.status, {**problem_headers(answer.status), **(headers or {})}, PROBLEM_JSON)
 
 
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Retry-After": {
+        "description": "Seconds after which to come again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {
+        "description": "What kind of token is wanted.",
+        "required": True,
+        "schema": {"type": "string", "const": "Bearer"},
+    },
+}
+"""Those of `problem_headers`, as OpenAPI describes them."""
+
+
 def problem_responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for the errors that an operation may answer with."""
     grouped: dict[int | str, list[str]] = {}
@@ -52,6 +67,7 @@ def problem_responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": "Problem, code: " + ", ".join(names),
+            "headers": {name: _HEADERS[name] for name in problem_headers(int(status))},
             "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status, names in grouped.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -19,9 +21,9 @@ from chat_api.http.schemas import ChatSendBody, ChatSent, EditBody, EventPage, M
 from chat_api.store import queries
 from chat_api.store.database import translated
 from chat_api.store.queries import Window
-from contracts.codec import encode
+from contracts.codec import WHOLE_NUMBER_MAX, encode
 from contracts.codes import ErrorCode
-from contracts.ids import Uuid, new_id
+from contracts.ids import CLIENT_MSG_ID_PATTERN, Uuid, new_id
 from contracts.messages import Message, MessageDraft, SenderType
 from contracts.stream_ids import ConversationStream
 from contracts.times import now
@@ -40,6 +42,8 @@ _PAGE_ERRORS = problem_responses(
 )
 
 PAGE_MAX = 200
+
+_NAMES_A_MESSAGE = re.compile(CLIENT_MSG_ID_PATTERN)
 
 
 @router.post(
@@ -91,19 +95,15 @@ async def chat_send(
     key: IdempotencyKey = None,
 ) -> ChatSent:
     """Save and broadcast in one call, as host applications did before Natter."""
-    fields = body.model_dump() | {"client_msg_id": body.client_msg_id or key or new_id()}
-    draft = MessageDraft.model_validate(fields) if body.client_msg_id or not key else _draft_by_key(fields)
+    named = body.client_msg_id or (new_id() if key is None else _client_msg_id(key))
+    draft = MessageDraft.model_validate(body.model_dump() | {"client_msg_id": named})
     sent = await _send(context, principal, conversation_id, draft, sender_id=principal.user_id)
     return ChatSent(message_id=sent.message.id)
 
 
-def _draft_by_key(fields: dict[str, object]) -> MessageDraft:
-    try:
-        return MessageDraft.model_validate(fields)
-    except ValueError:
-        raise ApiError(
-            ErrorCode.VALIDATION_FAILED, "This Idempotency-Key cannot serve as client_msg_id: [A-Za-z0-9._:-]{1,64}."
-        ) from None
+def _client_msg_id(key: str) -> str:
+    """The name of the message that an Idempotency-Key stands for: the key itself, or its digest if it cannot be one."""
+    return key if _NAMES_A_MESSAGE.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
 
 
 async def _send(
@@ -159,7 +159,7 @@ async def delete(message_id: Uuid, principal: PrincipalDep, context: ContextDep)
     return Response(encode(message), media_type="application/json")
 
 
-SeqQuery = Annotated[int | None, Query(ge=0, le=2**62)]
+SeqQuery = Annotated[int | None, Query(ge=0, le=WHOLE_NUMBER_MAX)]
 
 
 async def _window(

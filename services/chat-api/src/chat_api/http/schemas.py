@@ -6,10 +6,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from contracts.codec import Flag, WholeNumber
+from contracts.codec import WHOLE_NUMBER_MAX, Flag, WholeNumber
 from contracts.envelope import Envelope
 from contracts.ids import ClientMsgId, UserId, Uuid
-from contracts.messages import Content, DraftType, Message, MessageDraft, Metadata, SenderType
+from contracts.messages import (
+    SAYS_STORABLE,
+    Content,
+    DraftType,
+    Message,
+    MessageDraft,
+    Metadata,
+    SenderType,
+    Title,
+    storable,
+)
 from contracts.times import Instant
 from kit.tokens import Role
 
@@ -20,15 +30,14 @@ READ_MESSAGES_MAX = 200
 """Most messages that one receipt may name."""
 
 
-def _no_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain the NUL character")
-    return text
-
-
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_nul)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(storable), SAYS_STORABLE]
 UserIds = Annotated[list[UserId], Field(max_length=PARTICIPANTS_MAX)]
+
+
+def given(name: str, kind: str, *, instead_of: str | None = None) -> dict[str, Any]:
+    """A branch of a JSON schema: `name` is there and not null; `instead_of` is not, or is null."""
+    absent = {} if instead_of is None else {instead_of: {"type": "null"}}
+    return {"required": [name], "properties": {name: {"type": kind}, **absent}}
 
 
 class Body(BaseModel):
@@ -101,6 +110,10 @@ class NewConversation(Body):
 
 class ConversationChange(Body):
     """What to change; what is left out stays."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [given("title", "string"), given("metadata", "object")]}
+    )
 
     title: Title | None = None
     metadata: Metadata | None = None
@@ -236,7 +249,17 @@ class EditBody(Body):
 class ReadBody(Body):
     """Up to where the caller has read. A service may speak for a user, and may name messages instead of a seq."""
 
-    seq: WholeNumber | None = Field(default=None, ge=1, le=2**62)
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                given("seq", "integer", instead_of="message_ids"),
+                given("message_ids", "array", instead_of="seq"),
+            ]
+        },
+    )
+
+    seq: WholeNumber | None = Field(default=None, ge=1, le=WHOLE_NUMBER_MAX)
     user_id: UserId | None = Field(default=None, description="Service and admin only.")
     message_ids: Annotated[list[ClientMsgId], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
         default=None,

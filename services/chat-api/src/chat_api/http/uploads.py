@@ -7,14 +7,15 @@ import hashlib
 import time
 from collections.abc import AsyncIterator
 
-from chat_api.domain.attachments import stored_name
+from chat_api.domain.attachments import NAME_CHARS_MAX, stored_name
 from chat_api.http.errors import ApiError
 from chat_api.http.multipart import Event, Part, PartEnd
 from chat_api.sniffing import Sniffer
 from contracts.attachments import Attachment
 from contracts.codes import ErrorCode
 
-FIELD_BYTES_MAX = 1024
+FIELD_BYTES_MAX = 4 * NAME_CHARS_MAX
+"""Longest field: so many characters, in UTF-8."""
 DURATION_MS_MAX = 24 * 3600 * 1000
 FORM_BYTES_MAX = 16 * 1024
 """What a form may be larger than its file."""
@@ -105,7 +106,9 @@ class Upload:
             value += event
             if len(value) > FIELD_BYTES_MAX:
                 raise _wrong(f"`{part.name}` exceeds {FIELD_BYTES_MAX} bytes.")
-        self._fields[part.name] = value.decode("utf-8", errors="replace")
+        self._fields[part.name] = text = value.decode("utf-8", errors="replace")
+        if len(text) > NAME_CHARS_MAX:
+            raise _wrong(f"`{part.name}` exceeds {NAME_CHARS_MAX} characters.")
 
     def _duration_ms(self) -> int | None:
         text = self._fields.get("duration_ms")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
+from chat_api.http.consult_schemas import NewConsult
 from chat_api.http.schemas import (
     PARTICIPANTS_MAX,
     ChatSendBody,
@@ -31,6 +33,7 @@ GOOD: dict[type[BaseModel], dict[str, Any]] = {
     ChatSendBody: {"content": "x"},
     EditBody: {"content": "x"},
     ReadBody: {"seq": 1},
+    NewConsult: {},
 }
 
 
@@ -66,6 +69,8 @@ BAD: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (NewConversation, {"metadata": {"k": "x" * 5000}}),
     (NewConversation, {"metadata": []}),
     (ConversationChange, {"title": None}),
+    (ConversationChange, {"title": None, "metadata": None}),
+    (ConversationChange, {"title": "a\x00b"}),
     (NewParticipants, {"user_ids": []}),
     (NewParticipants, {"user_ids": ["a"] * (PARTICIPANTS_MAX + 1)}),
     (SendBody, {"content": ""}),
@@ -76,9 +81,29 @@ BAD: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (ChatSendBody, {"client_msg_id": ""}),
     (EditBody, {"content": "x" * 10_001}),
     (ReadBody, {"seq": 0}),
-    (ReadBody, {"seq": 2**62 + 1}),
+    (ReadBody, {"seq": 2**53}),
     (ReadBody, {"seq": 1.5}),
+    (ReadBody, {"seq": None}),
+    (ReadBody, {"seq": None, "message_ids": None}),
+    (ReadBody, {"message_ids": ["m"]}),
+    (NewConsult, {"client_msg_id": "m"}),
+    (NewConsult, {"client_msg_id": "m", "content": None}),
+    (NewConsult, {"topic": "\x00"}),
 ]
+
+GOOD_TOO: list[tuple[type[BaseModel], dict[str, Any]]] = [
+    *GOOD.items(),
+    (ConversationChange, {"title": None, "metadata": {}}),
+    (ConversationChange, {"title": "two\nlines", "metadata": None}),
+    (ReadBody, {"seq": 1, "message_ids": None}),
+    (ReadBody, {"seq": 2**53 - 1}),
+    (ReadBody, {"seq": None, "message_ids": ["m"], "user_id": "bob"}),
+    (NewConsult, {"client_msg_id": None, "content": None}),
+    (NewConsult, {"client_msg_id": "m", "content": "two\nlines"}),
+]
+
+BEYOND_SCHEMAS = {"metadata": {"k": "x" * 5000}}
+"""No schema can say how many bytes an object has."""
 
 
 @pytest.mark.parametrize(("body", "changes"), BAD)
@@ -86,6 +111,19 @@ def test_bad_bodies(body: type[BaseModel], changes: dict[str, Any]) -> None:
     """Each limit is kept."""
     with pytest.raises(ValidationError):
         body.model_validate(GOOD[body] | changes)
+
+
+@pytest.mark.parametrize(("body", "given"), GOOD_TOO)
+def test_what_is_taken_fits_the_document(body: type[BaseModel], given: dict[str, Any]) -> None:
+    """Who reads the schema is not told less than there is."""
+    body.model_validate(given)
+    assert Draft202012Validator(body.model_json_schema()).is_valid(given)
+
+
+@pytest.mark.parametrize(("body", "changes"), [one for one in BAD if one[1] != BEYOND_SCHEMAS])
+def test_what_is_refused_does_not_fit_the_document(body: type[BaseModel], changes: dict[str, Any]) -> None:
+    """Who keeps to the schema is not told afterwards that the request was a mistake."""
+    assert not Draft202012Validator(body.model_json_schema()).is_valid(GOOD[body] | changes)
 
 
 def test_http_and_socket_take_the_same_message() -> None:
