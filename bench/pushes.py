@@ -2,8 +2,8 @@
 
 Three figures of one notifier with the provider `stub`, everything else real:
 
-- latency: milliseconds from the answer to the sender (accepted: committed in Postgres) to the provider, for a user who is
-  away, with a grace of 0;
+- latency: milliseconds from the answer to the sender (accepted: committed in Postgres) to the provider, for a user who
+  is away, with a grace of 0;
 - room: one important message to a room in which everybody is away and has a device: pushes per second;
 - backlog: so many rounds of that while the notifier is down, then it starts: how long it takes, and its memory.
 
