@@ -21,6 +21,7 @@ FLUSH_EVERY_S = 0.2
 USERS_MAX = 10_000
 """So many users' places wait at most; beyond it the oldest are dropped."""
 BATCH_MAX = 500
+"""Users per transaction: one that writes holds the record's fence until it ends, so it must be short."""
 
 _NOTE = text("""
 INSERT INTO synced (user_id, txid, position, at)
@@ -59,15 +60,19 @@ class SyncNotes:
                 await self.flush()
             except DatabaseUnavailable:
                 log.debug("what was synced is not noted", stage=Stage.LOCAL_PUSH)
+            except Exception as failed:
+                log.error("what was synced cannot be noted", stage=Stage.LOCAL_PUSH, exc_info=failed)
             await asyncio.sleep(FLUSH_EVERY_S)
 
     async def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits. Raises `DatabaseUnavailable`; what was about to be written is forgotten then."""
         while self._reached:
             batch = [self._reached.popitem(last=False) for _ in range(min(BATCH_MAX, len(self._reached)))]
             # Always in one order: two processes that note the same users must not wait for each other in a circle.
             batch.sort()
             async with translated(), self._engine.begin() as connection:
+                # Nobody was promised this: a crash may take the last moment of it.
+                await connection.execute(text("SET LOCAL synchronous_commit = off"))
                 await connection.execute(
                     _NOTE,
                     {

@@ -108,15 +108,31 @@ async def test_a_push_as_umeng_wants_it_for_android(umeng: Umeng, provider: Umen
         "device_tokens": TOKEN,
         "production_mode": "true",
         "policy": {"expire_time": "2026-02-01 16:15:30"},
+        "category": 1,
         "description": "alert",
         "thirdparty_id": asked.id,
         "payload": {
             "display_type": "notification",
-            "body": {"ticker": "Bob", "title": "Bob", "text": "你好, hello", "after_open": "go_app"},
+            "body": {"ticker": "Bob", "title": "Bob", "text": "你好, hello", "after_open": "go_app", "set_badge": 3},
             "extra": {**asked.data, "badge": "3"},
         },
     }
-    assert [one["policy"]["expire_time"] for one in others] == ["2026-01-31 16:16:30", "2026-02-07 16:15:30"]
+    assert [one["policy"]["expire_time"] for one in others] == ["2026-01-31 16:16:30", "2026-02-07 15:15:30"]
+
+
+async def test_a_number_on_the_icon_that_umeng_takes(umeng: Umeng, provider: UmengProvider) -> None:
+    """From 1 to 99 on Android, and none if there is nothing to count."""
+    for badge in (0, 1, 120, None):
+        await provider.send(to_android(badge=badge))
+    assert [sent.json["payload"]["body"].get("set_badge") for sent in umeng.peer.asked] == [None, 1, 99, None]
+
+
+async def test_keys_that_are_taken_stay_out(umeng: Umeng, provider: UmengProvider) -> None:
+    """Beside `aps` Umeng refuses `d` and `p`, and what Apple reads is not the data's to say."""
+    await provider.send(to_iphone(data={"d": "1", "p": "2", "aps": "3", "action": "open"}))
+    payload = umeng.peer.asked[0].json["payload"]
+    assert payload.keys() == {"aps", "action", "badge"}
+    assert payload["aps"]["alert"]["title"] == "Bob"
 
 
 async def test_a_push_as_umeng_wants_it_for_iphones(umeng: Umeng, provider: UmengProvider) -> None:
@@ -125,6 +141,7 @@ async def test_a_push_as_umeng_wants_it_for_iphones(umeng: Umeng, provider: Umen
     await provider.send(asked)
     sent = umeng.peer.asked[0].json
     assert (sent["appkey"], sent["production_mode"]) == ("key-ios", "false")
+    assert sent["policy"]["apns_collapse_id"] == asked.message_id
     assert sent["payload"] == {
         **asked.data,
         "badge": "3",
@@ -148,6 +165,8 @@ async def test_makers_of_phones_bring_what_opens_the_named_activity(umeng: Umeng
     await found.close()
     android, iphone, back = (sent.json for sent in umeng.peer.asked)
     assert (android["mipush"], android["mi_activity"]) == ("true", "com.example.Open")
+    assert android["channel_properties"] == {"channel_activity": "com.example.Open"}
+    assert not {"channel_properties", "mi_activity"} & (iphone.keys() | back.keys())
     assert "mipush" not in iphone
     assert "mipush" not in back
 
@@ -213,6 +232,42 @@ async def test_what_umeng_answers(code: int, umeng: Umeng, provider: UmengProvid
         with pytest.raises(TransientPushError) as later:
             await provider.send(to_android())
         assert later.value.retry_after_s == 120.0
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "wait_s"),
+    [
+        (307, PermanentPushError, None),
+        (401, ProviderRefusedError, None),
+        (403, ProviderRefusedError, None),
+        (404, PermanentPushError, None),
+        (429, TransientPushError, 60.0),
+        (502, TransientPushError, None),
+    ],
+)
+async def test_what_another_server_answers(
+    status: int, wanted: type[PushError], wait_s: float | None, umeng: Umeng, provider: UmengProvider
+) -> None:
+    """Without a code of Umeng's: a front door or a proxy, which removes no device."""
+    umeng.answer = Answer(status, b"<html>")
+    with pytest.raises(PushError) as caught:
+        await provider.send(to_android())
+    assert type(caught.value) is wanted
+    assert getattr(caught.value, "retry_after_s", None) == wait_s
+
+
+@pytest.mark.parametrize("code", [2000, 2021, 2027, 2054])
+async def test_the_only_application_stops_the_provider_at_once(code: int, umeng: Umeng) -> None:
+    """Although it was good a moment ago: the queue waits, and uses up no attempts. With a second one it goes on."""
+    one = settings(umeng_ios_app_key="", umeng_ios_master_secret="")
+    for fields, wanted in ((one, ProviderRefusedError), (settings(), TransientPushError)):
+        umeng.answer = ACCEPTED
+        found = UmengProvider(fields, base_url=umeng.peer.url, now=at)
+        await found.send(to_android())
+        umeng.answer = failure(code)
+        with pytest.raises(wanted):
+            await found.send(to_android())
+        await found.close()
 
 
 async def test_a_wrong_secret_stops_the_provider(umeng: Umeng) -> None:

@@ -46,6 +46,7 @@ async def catch_up(
     order; around the moment of a snapshot something may come twice, and is known by stream and seq."""
     user_id = principal.user_id
     place = None if cursor is None else sync_cursor.read(cursor)
+    last: Envelope | None = None
     async with translated(), sync.snapshot(context.engine) as connection:
         stand = await sync.stand(connection, user_id)
         now_s = int(time.time())
@@ -61,14 +62,15 @@ async def catch_up(
         )
         if isinstance(place, IncrementCursor) and not reset:
             page, last = await _increment(connection, user_id, place, stand.fence, limit)
-            if last is not None:
-                context.sync_notes.note(user_id, last)
         else:
             if not isinstance(place, SnapshotCursor) or reset:
                 place = SnapshotCursor(user_mark(user_id), now_s, stand.fence, stand.user_seq, sync.FIRST_ID)
             page = await _snapshot(connection, user_id, place, min(limit, SNAPSHOT_MAX))
             page.reset = reset
-    return Response(encode(page), media_type="application/json")
+    answer = Response(encode(page), media_type="application/json")
+    if last is not None:
+        context.sync_notes.note(user_id, last)
+    return answer
 
 
 async def _snapshot(connection: AsyncConnection, user_id: str, place: SnapshotCursor, limit: int) -> SyncOut:

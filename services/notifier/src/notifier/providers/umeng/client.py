@@ -33,8 +33,8 @@ class _Application:
 class UmengProvider:
     """Two applications at Umeng, one for Android and one for iPhones; or one of them.
 
-    Umeng does not know a push again: when an answer is lost, a device may get it twice, and shows it once if the app
-    goes by `message_id`.
+    Umeng does not know a push again: when an answer is lost, a device may get it twice. iPhones show it once; Android
+    does if the app goes by `message_id`.
     """
 
     name = "umeng"
@@ -84,6 +84,7 @@ class UmengProvider:
             answer.content,
             retry_after_s=http.retry_after_s(answer.headers.get("retry-after"), self._now()),
             token=push.target.token,
+            alone=self._android is None or self._ios is None,
             standing=self._standing,
         )
 
