@@ -88,7 +88,7 @@ class Location(NamedTuple):
     """One `location` of deploy/nginx/nginx.conf."""
 
     modifier: str
-    """`=`, or empty for a prefix."""
+    """`=`, `~` for a pattern, or empty for a prefix."""
     path: str
     directives: dict[str, str]
     """What stands in it; of directives that may come several times, the last."""
@@ -100,15 +100,16 @@ NGINX = re.sub(r"^\s*#.*$", "", (ROOT / "deploy" / "nginx" / "nginx.conf").read_
 
 def locations() -> list[Location]:
     """Every location, the named ones (`@…`) included."""
-    found = re.findall(r"location (?:(=) )?(\S+) \{(.*?)\n        \}", NGINX, re.S)
+    found = re.findall(r"location (?:(=|~) )?(\S+) \{(.*?)\n        \}", NGINX, re.S)
     return [
         Location(modifier, path, dict(re.findall(r"^\s*(\w+) (.*);$", body, re.M))) for modifier, path, body in found
     ]
 
 
 def location_of(path: str) -> Location:
-    """Where nginx sends a path: to the exact location, or else to that with the longest prefix."""
+    """Where nginx sends a path: to the exact location, to the first whose pattern fits, or to the longest prefix."""
     exact = [one for one in locations() if one.modifier == "=" and one.path == path]
+    exact += [one for one in locations() if one.modifier == "~" and re.search(one.path, path)]
     prefixes = [one for one in locations() if not one.modifier and path.startswith(one.path)]
     return exact[0] if exact else max(prefixes, key=lambda one: len(one.path))
 

@@ -22,13 +22,15 @@ from ws_edge.settings import EdgeSettings
 
 from .deployment import SERVICES, canonical, containers, dockerfile, from_shell, locked, project, resolved, wanted
 from .pages import ROOT, plain, rows, section
-from .test_config import variable
+from .test_config import SECTIONS, variable
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "chat-api": ChatApiSettings,
     "ws-edge": EdgeSettings,
     "notifier": NotifierSettings,
 }
+PROVIDERS = SECTIONS["notifier"]
+"""What the notifier reads, its providers included."""
 OURS = {"contracts", "kit", "chat_api", "ws_edge", "notifier"}
 CONFIG = (ROOT / "docs" / "config.md").read_text()
 SPANS = [plain(row[0]) for row in rows(section(CONFIG, "OpenTelemetry"))]
@@ -107,6 +109,11 @@ def test_a_container_is_given_what_its_service_reads(service: str, container: st
     """No variable of compose is misspelt or left over: each is a setting, or read by a package that an extra brings."""
     settings = SETTINGS[service]
     known = {variable(settings, name, field) for name, field in settings.model_fields.items()}
+    known |= {
+        variable(provider, name, field)
+        for provider in (PROVIDERS if service == "notifier" else ())
+        for name, field in provider.model_fields.items()
+    }
     others = {*SPANS, "OTEL_RESOURCE_ATTRIBUTES"} | (CREDENTIALS if service == "chat-api" else set())
     assert containers(service)[container].keys() <= known | others
 

@@ -73,7 +73,7 @@ async def acknowledge(push_id: Uuid, request: Request, principal: PrincipalDep) 
 async def list_dead(
     request: Request,
     principal: PrincipalDep,
-    after_id: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    after_id: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     user_id: UserId | None = None,
     provider: Annotated[str | None, Query(pattern="^[a-z]{1,32}$")] = None,
