@@ -78,6 +78,7 @@ class PushRow:
     state: str
     reason: str
     decided_at: float
+    skip_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 With M a message, U a member other than its sender at M's place in the conversation:
 
 - *missing push*: no device of U got M before the end of the run, neither by frame nor by sync, and the ledger has no
-  push of M to U that was sent.
+  push of M to U that was sent; nor one that was left out because U had left by then, and the record says so, too.
 - *wrong push*: the ledger has one, although U is M's sender or no member; or although some device of U held one and the
   same live socket from one second before M was recorded until the push was decided, and had got M's frame longer ago
   than the receipt timeout and a second. Inside that time nobody can know: the receipt may be on its way.
@@ -24,6 +24,7 @@ from .verdict import MISSING_PUSH, SECOND_PUSH, WRONG_PUSH, Verdict
 CONNECTED_BEFORE_S = 1.0
 SLACK_S = 1.0
 _SENT = "sent"
+_LEFT = "left"
 _IMPORTANT = "important_mobile"
 
 
@@ -61,6 +62,7 @@ def missing(evidence: Evidence, record: Record | None = None) -> list[tuple[Reco
         for stream, seq in (*device.frames, *((shown.stream, shown.seq) for shown in device.shown))
     }
     pushed = {(push.event_id, push.user_id) for push in evidence.pushes if push.state == _SENT}
+    left = {(push.event_id, push.user_id) for push in evidence.pushes if push.skip_reason == _LEFT}
     return [
         (row, user_id)
         for row in record.messages
@@ -69,7 +71,15 @@ def missing(evidence: Evidence, record: Record | None = None) -> list[tuple[Reco
         and record.takes_part(user_id, row.stream, row.seq)
         and (user_id, row.stream, row.seq) not in reached
         and (row.event_id, user_id) not in pushed
+        and not ((row.event_id, user_id) in left and _left_after(record, user_id, row))
     ]
+
+
+def _left_after(record: Record, user_id: str, row: Recorded) -> bool:
+    return any(
+        later.type == "participant.left" and later.seq > row.seq and later.data["user_id"] == user_id
+        for later in record.streams[row.stream]
+    )
 
 
 def _why_not(

@@ -160,11 +160,14 @@ class World:
     async def pushes(self, user_ids: Iterable[str]) -> list[PushRow]:
         """The notifier's ledger of these users."""
         rows = await self._sql(
-            "SELECT event_id::text, user_id, state, reason, extract(epoch FROM decided_at)::float8 AS at"
+            "SELECT event_id::text, user_id, state, reason, extract(epoch FROM decided_at)::float8 AS at, skip_reason"
             " FROM notifier.deliveries WHERE user_id = ANY($1::text[]) ORDER BY id",
             list(user_ids),
         )
-        return [PushRow(row["event_id"], row["user_id"], row["state"], row["reason"], row["at"]) for row in rows]
+        return [
+            PushRow(row["event_id"], row["user_id"], row["state"], row["reason"], row["at"], row["skip_reason"])
+            for row in rows
+        ]
 
     def provider_pushes(self) -> Counter[tuple[str, str]]:
         """How often the provider was given what, by text and user, since `begin_log`."""

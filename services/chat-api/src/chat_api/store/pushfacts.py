@@ -27,7 +27,6 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
 # then nothing speaks against the push.
 _DELIVERIES = text("""
 SELECT q.ord, p.is_active, p.read_seq, c.title, m.message_id, m.deleted_at, m.content, r.device_types,
-       coalesce(d.seq >= q.seq, false) AS delivered,
        coalesce((y.txid, y.position) >= (e.txid, e.position), false) AS synced,
        x.muted IS NOT NULL AS muted
 FROM unnest(CAST(:user_ids AS text[]), CAST(:event_ids AS uuid[]), CAST(:conversation_ids AS uuid[]),
