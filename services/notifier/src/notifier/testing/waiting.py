@@ -11,7 +11,7 @@ from contracts.envelope import Envelope
 from contracts.events import MessageCreated, UserNotified
 from contracts.ids import new_id
 from contracts.pushes import DevicePushState, PushState, SkipReason
-from notifier.deliveries import Delivery
+from notifier.deliveries import Delivery, about
 from notifier.push import Push
 
 
@@ -48,6 +48,11 @@ class Waiting:
     """Why they did not, in the order of the attempts."""
     attempts: dict[tuple[str | None, str], Attempts] = field(default_factory=dict)
     """By device and provider."""
+
+    @property
+    def conversation_id(self) -> str | None:
+        """Where it was said; None: outside of any conversation."""
+        return about(self.told).conversation_id
 
     def delivery(self) -> Delivery:
         """As the rules get it."""
