@@ -39,11 +39,12 @@ from notifier.afterwards.record import AfterwardsRecord
 from notifier.afterwards.retractor import Retractor
 from notifier.compose import Composer
 from notifier.deliveries import Delivery
-from notifier.dispatch import POSTGRES, Dispatch, Parts
+from notifier.dispatch import POSTGRES, Dispatch
 from notifier.facts import FactsClient
 from notifier.inbox import Inbox
 from notifier.link import NATS, Link
 from notifier.metrics import Metrics
+from notifier.planning import Parts
 from notifier.sending import Sending
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop

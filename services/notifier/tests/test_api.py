@@ -82,7 +82,7 @@ async def test_the_summary_counts_every_state(client: httpx.AsyncClient, store: 
     """States without any delivery are there with zero."""
     await fill(store, "alice", "bob", "carol")
     lease = await store.claim(1, 60)
-    await store.record(lease.token, lease.rows[0].id, Outcome(PushState.SENT))
+    await store.record(lease.token, {lease.rows[0].id: Outcome(PushState.SENT)})
     counts = (await client.get("/v1/pushes/summary")).raise_for_status().json()
     assert counts == {"pending": 2, "sent": 1, "skipped": 0, "dead": 0}
 

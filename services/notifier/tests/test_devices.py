@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -250,9 +249,6 @@ async def test_without_chat_api_pushes_wait(store: Store, benches: Callable[...,
     bench = benches()
     await put(store)
     async with bench.running("dispatch"):
-        await bench.connected()
-        await until(lambda: bench.link.client is not None)
-        await asyncio.sleep(0)
         [waiting] = await rows(store, 1, pending=1)
         assert (waiting.attempts, bench.provider.asked) == (0, [])
         record.refuses = None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr, TypeAdapter
 
-from contracts.codec import Contract
+from contracts.codec import Contract, decode
+from contracts.errors import Undecodable
 from contracts.pushes import PushRecord
 from kit import tokens
 from kit.logs import Stage, logger
@@ -20,9 +21,13 @@ from kit.logs import Stage, logger
 log = logger()
 
 TIMEOUT_S = 1.0
-"""For everything: whoever looks at a message's story would rather see less of it than wait."""
+"""Whoever looks at a message's story would rather see less of it than wait; an app says again that it has a push."""
+DEAD_TIMEOUT_S = 10.0
+"""For dead letters: there may be very many, and an admin would rather wait than not know what was done."""
 PAGE_MAX = 1000
 TOKEN_TTL_S = 60.0
+
+C = TypeVar("C", bound=Contract)
 
 _RECORDS = TypeAdapter(list[PushRecord])
 
@@ -36,6 +41,12 @@ class DeadPage(Contract):
 
     pushes: tuple[PushRecord, ...]
     next_after_id: int
+
+
+class DeadCount(Contract):
+    """So many dead letters were replayed or dropped."""
+
+    count: int
 
 
 class PushRecords:
@@ -52,6 +63,12 @@ class PushRecords:
         """Whether there is somebody to ask."""
         return bool(self._url)
 
+    async def close(self) -> None:
+        """Close the connections to the notifier; the next question opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
     async def of(self, event_id: str, user_ids: Collection[str]) -> dict[str, PushRecord] | None:
         """The records of these users; None if the notifier does not answer in time."""
         try:
@@ -62,16 +79,13 @@ class PushRecords:
             return None
 
     async def _ask(self, event_id: str, user_ids: frozenset[str]) -> dict[str, PushRecord]:
-        if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, transport=self._transport)
-        token = tokens.issue(self._secret.get_secret_value(), "chat-api", ("service",), ttl_s=TOKEN_TTL_S)
         found: dict[str, PushRecord] = {}
         after_id = 0
         while len(found) < len(user_ids):
-            answer = await self._client.get(
+            answer = await self._http().get(
                 "/v1/pushes",
                 params={"event_id": event_id, "after_id": after_id, "limit": PAGE_MAX},
-                headers={"Authorization": f"Bearer {token}"},
+                headers=self._headers(),
             )
             answer.raise_for_status()
             page = answer.json()
@@ -84,34 +98,50 @@ class PushRecords:
 
     async def acknowledge(self, push_id: str, user_id: str) -> bool:
         """The app has shown it; False if there is no such push of this user. Raises `NotifierAway`."""
-        answer = await self._call("POST", f"/v1/pushes/{push_id}/ack", json={"user_id": user_id})
+        answer = await self._call("POST", f"/v1/pushes/{push_id}/ack", TIMEOUT_S, json={"user_id": user_id})
+        if answer.status_code not in (204, 404):
+            raise _refusal(answer.status_code)
         return answer.status_code == 204
 
     async def dead(self, params: dict[str, str | int]) -> DeadPage:
         """A page of dead letters; raises `NotifierAway`."""
-        answer = await self._call("GET", "/v1/pushes/dead", params=params)
-        return DeadPage.model_validate_json(answer.content)
+        return await self._told(DeadPage, "GET", "/v1/pushes/dead", params=params)
 
     async def decide(self, act: str, ids: Collection[int] | None) -> int:
         """`replay` or `drop` dead letters, some or (None) all; returns how many. Raises `NotifierAway`."""
         body = {"all": True} if ids is None else {"ids": list(ids)}
-        answer = await self._call("POST", f"/v1/pushes/dead/{act}", json=body)
-        return int(answer.json()["count"])
+        return (await self._told(DeadCount, "POST", f"/v1/pushes/dead/{act}", json=body)).count
 
-    async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def _told(self, model: type[C], method: str, path: str, **options: Any) -> C:
+        answer = await self._call(method, path, DEAD_TIMEOUT_S, **options)
+        if answer.status_code != 200:
+            raise _refusal(answer.status_code)
+        try:
+            return decode(model, answer.content)
+        except Undecodable as nonsense:
+            log.warning("the notifier says what nobody understands", stage=Stage.LOCAL_PUSH, path=path)
+            raise NotifierAway from nonsense
+
+    async def _call(self, method: str, path: str, timeout_s: float, **options: Any) -> httpx.Response:
         if not self._url:
             raise NotifierAway
-        if self._client is None:
-            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, transport=self._transport)
-        token = tokens.issue(self._secret.get_secret_value(), "chat-api", ("service",), ttl_s=TOKEN_TTL_S)
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                headers = {"Authorization": f"Bearer {token}"}
-                answer = await self._client.request(method, path, headers=headers, **options)
+            async with asyncio.timeout(timeout_s):
+                return await self._http().request(method, path, headers=self._headers(), timeout=timeout_s, **options)
         except (httpx.HTTPError, TimeoutError) as failed:
             log.warning("the notifier does not answer", stage=Stage.LOCAL_PUSH, error=type(failed).__name__)
             raise NotifierAway from failed
-        if answer.status_code not in (200, 204, 404):
-            log.warning("the notifier refuses", stage=Stage.LOCAL_PUSH, status=answer.status_code)
-            raise NotifierAway
-        return answer
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S, transport=self._transport)
+        return self._client
+
+    def _headers(self) -> dict[str, str]:
+        token = tokens.issue(self._secret.get_secret_value(), "chat-api", ("service",), ttl_s=TOKEN_TTL_S)
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _refusal(status: int) -> NotifierAway:
+    log.warning("the notifier refuses", stage=Stage.LOCAL_PUSH, status=status)
+    return NotifierAway()

@@ -122,3 +122,4 @@ async def served(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await app.state.push_records.close()

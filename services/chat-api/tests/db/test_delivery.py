@@ -24,7 +24,7 @@ from chat_api.testing_world import World, eventually, until
 from contracts.delivery import OfflineReason
 from contracts.devices import DeviceType
 from contracts.ids import new_id
-from contracts.pushes import PushRecord, PushState
+from contracts.pushes import DevicePush, DevicePushState, PushRecord, PushState, SkipReason
 from contracts.times import now
 from kit import tokens
 
@@ -184,7 +184,7 @@ async def test_the_notifier_s_part_of_the_story(
             user_id=user_id,
             reason=OfflineReason.NO_CONNECTION,
             state=PushState.SKIPPED,
-            skip_reason="quiet_hours",
+            skip_reason=SkipReason.MUTED,
             received_at=AT,
         )
         for number, user_id in enumerate(("x", "y", "z", bob), 1)
@@ -198,8 +198,11 @@ async def test_the_notifier_s_part_of_the_story(
     told = await story(http, message_id)
     assert told["notifier"] == "answered"
     lines = {one["user_id"]: one for one in told["recipients"]}
-    assert lines[bob]["push"]["decision"] == {"state": "skipped", "skip_reason": "quiet_hours", "attempts": 0}
+    decided = {"state": "skipped", "attempts": 0, "devices": []}
+    assert lines[bob]["push"]["decision"] == decided | {"skip_reason": "muted", "held": False}
     assert states(told) == {bob: "handed_over", carol: "waiting"}
+    own = {one["user_id"]: one for one in (await story(http, message_id, http.token(alice)))["recipients"]}
+    assert own[bob]["push"]["decision"] == decided, "whom bob does not want to hear is not for alice to know"
     monkeypatch.setattr(push_records, "TIMEOUT_S", 0.2)
     for broken in (
         notifier(settings, records, slow=True),
@@ -212,6 +215,73 @@ async def test_the_notifier_s_part_of_the_story(
         assert told["notifier"] == "unknown"
         assert states(told) == {bob: "waiting", carol: "waiting"}
         assert time.monotonic() - started < 5
+
+
+async def test_the_push_to_each_device(world: World, http: Served, settings: ChatApiSettings) -> None:
+    """Services see everything; the sender sees how far each push is, and not whose device it went to, or why not."""
+    alice, bob = await world.people("alice", "bob")
+    message_id = await say(world, await world.conversation(alice, bob), alice)
+    accepted = DevicePush(
+        id=new_id(),
+        device=new_id(),
+        device_type=MOBILE,
+        provider="fcm",
+        state=DevicePushState.ACCEPTED,
+        attempts=2,
+        provider_ref="projects/x/messages/1",
+        last_error="HTTP 503",
+        attempted_at=AT,
+        accepted_at=AT,
+        acknowledged_at=AT,
+        retracted_at=AT,
+    )
+    skipped = DevicePush(
+        id=new_id(),
+        device=new_id(),
+        device_type=MOBILE,
+        provider="apns",
+        state=DevicePushState.SKIPPED,
+        skip_reason=SkipReason.TOKEN_GONE,
+        attempts=1,
+    )
+    record = PushRecord(
+        id=1,
+        event_id=new_id(),
+        user_id=bob,
+        reason=OfflineReason.NO_CONNECTION,
+        state=PushState.SENT,
+        provider="fcm",
+        received_at=AT,
+        due_at=AT,
+        held=True,
+        devices=(accepted, skipped),
+    )
+    app = http.http._transport.app  # type: ignore[attr-defined]
+    app.state.push_records = PushRecords("http://notifier", settings.jwt_secret, notifier(settings, [record]))
+
+    async def decision(token: str | None) -> dict[str, Any]:
+        (told,) = (await story(http, message_id, token))["recipients"]
+        found: dict[str, Any] = told["push"]["decision"]
+        return found
+
+    for staff in (None, http.token("root", "admin")):
+        whole = await decision(staff)
+        assert (whole["held"], "due_at" in whole) == (True, True)
+        assert [one | {"id": one.pop("push_id")} for one in whole["devices"]] == [
+            one.model_dump(mode="json", exclude_none=True) for one in (accepted, skipped)
+        ]
+    own = await decision(http.token(alice))
+    at = accepted.model_dump(mode="json")["accepted_at"]
+    times = ("attempted_at", "accepted_at", "acknowledged_at", "retracted_at")
+    assert own == {
+        "state": "sent",
+        "provider": "fcm",
+        "attempts": 0,
+        "devices": [
+            {"device_type": "mobile", "provider": "fcm", "state": "accepted", "attempts": 2} | dict.fromkeys(times, at),
+            {"device_type": "mobile", "provider": "apns", "state": "skipped", "attempts": 1},
+        ],
+    }
 
 
 async def test_cursors_tell_a_client_that_was_away(world: World, http: Served, db: Any) -> None:

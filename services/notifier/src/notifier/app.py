@@ -31,11 +31,12 @@ from notifier.afterwards.retractor import Retractor
 from notifier.api import create_api
 from notifier.compose import Composer
 from notifier.database import open_engine
-from notifier.dispatch import POSTGRES, Dispatch, Parts
+from notifier.dispatch import POSTGRES, Dispatch
 from notifier.facts import FactsClient
 from notifier.inbox import Inbox
 from notifier.link import NATS, Link
 from notifier.metrics import Metrics
+from notifier.planning import Parts
 from notifier.providers.base import Provider
 from notifier.sending import Sending
 from notifier.settings import NotifierSettings

@@ -100,7 +100,7 @@ def decide(delivery: Delivery, facts: Facts, policy: Policy, now: datetime) -> D
     skip = _pointless(delivery, facts) or _unwanted(delivery, told, facts, policy)
     if skip is not None:
         return skip
-    if now - delivery.event.time >= timedelta(seconds=policy.ttl_s):
+    if now - delivery.worth_since >= timedelta(seconds=policy.ttl_s):
         return Skip(SkipReason.EXPIRED)
     due = delivery.decided_at + timedelta(seconds=_grace_s(delivery, facts, policy))
     if now < due:

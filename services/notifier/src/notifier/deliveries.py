@@ -50,7 +50,14 @@ class Delivery:
     attempts: int
     held: bool = False
     """It was held until now: it is told together with whatever else was."""
+    replayed_at: datetime | None = None
+    """When an operator brought it back from the dead letters."""
     pushes: tuple[DeviceRow, ...] = ()
+
+    @property
+    def worth_since(self) -> datetime:
+        """When the time began in which it is worth a push: what is replayed gets all of it again."""
+        return self.event.time if self.replayed_at is None else max(self.event.time, self.replayed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,10 @@ class PushOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a delivery in this round. Pending: it is looked at again, after `wait_s` or at `until`."""
+    """What became of a delivery in this round.
+
+    Pending: it is looked at again at `until`, after `wait_s`, or (neither is set) when the first of its pushes is due.
+    """
 
     state: PushState
     skip_reason: SkipReason | None = None
@@ -85,6 +95,10 @@ class Outcome:
     wait_s: float | None = None
     until: datetime | None = None
     held: bool = False
+    follows: int | None = None
+    """The delivery on whose pushes a digest waits: this one is due together with it, never alone."""
+    given_back: bool = False
+    """Nothing was tried: it stays due as it was."""
     pushes: tuple[PushOutcome, ...] = ()
 
     @property
@@ -100,19 +114,13 @@ def settled(delivery: Delivery, pushes: tuple[PushOutcome, ...]) -> Outcome:
     states += [row.state for row in delivery.pushes if row.push_id not in told]
     errors = [push.error for push in pushes if push.error is not None]
     if DevicePushState.PENDING in states:
-        waits = [push.wait_s for push in pushes if push.wait_s is not None]
-        # A push of an earlier round whose time has not come keeps its own; the nearest one wins in the store.
-        return Outcome(
-            PushState.PENDING,
-            error=errors[-1] if errors else None,
-            wait_s=min(waits, default=None),
-            held=delivery.held,
-            pushes=pushes,
-        )
+        # A push of an earlier round whose time has not come keeps its own: the store knows which one is the nearest.
+        return Outcome(PushState.PENDING, error=errors[-1] if errors else None, held=delivery.held, pushes=pushes)
     if DevicePushState.ACCEPTED in states:
         return Outcome(PushState.SENT, pushes=pushes)
     if DevicePushState.FAILED in states:
-        return Outcome(PushState.DEAD, error=errors[-1] if errors else None, pushes=pushes)
+        # Replayed, a digest is a digest again.
+        return Outcome(PushState.DEAD, error=errors[-1] if errors else None, held=delivery.held, pushes=pushes)
     reasons = [push.skip_reason for push in pushes if push.skip_reason is not None]
     return Outcome(PushState.SKIPPED, skip_reason=reasons[-1] if reasons else SkipReason.NO_DEVICE, pushes=pushes)
 

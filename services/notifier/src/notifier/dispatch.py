@@ -1,5 +1,9 @@
 """Due rows → facts → decision → a push per device → outcomes; several processes share the work by leases.
 
+  claim ─► plan (planning.py) ─► users side by side, one user's pushes one after the other ─► record
+    ▲                                                │
+    └── again as soon as there is room ◄─────────────┘   a service that hangs holds up its own pushes, not the claim
+
 Sent, then recorded: a crash between the two sends those pushes again when the lease has run out. A device shows each
 once, because what it collapses by is the message's id.
 """
@@ -7,29 +11,26 @@ once, because what it collapses by is the message's id.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from contracts import times
-from contracts.pushes import DevicePushState, PushState, SkipReason
+from contracts.pushes import DevicePushState, PushState
 from kit.backoff import full_jitter
 from kit.health import Health
 from kit.logs import Stage, logger
-from notifier.afterwards.record import AfterwardsRecord
-from notifier.compose import Told
-from notifier.decide import Facts, Later, Policy, Send, Skip, decide, first_look
 from notifier.deliveries import Delivery, Outcome, Unreadable
 from notifier.errors import FactsUnavailable, StoreError, StoreRefused
-from notifier.facts import FactsClient
 from notifier.metrics import Metrics
-from notifier.plans import Begun, Plan, plan_of, skipped
-from notifier.sending import Sending
+from notifier.planning import Parts, Planner
+from notifier.plans import Begun, Plan, given_back, outcomes_of
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop
-from notifier.store import Lease, Store
+from notifier.store import Lease
 from notifier.telling import tell
 from notifier.wake import Wake
 
@@ -37,27 +38,31 @@ log = logger()
 
 POSTGRES = "postgres"
 """The dispatch's need in `/healthz/ready`: it asks Postgres every second, so it is the first to know."""
-FACTS = "facts"
-"""Likewise: what chat-api answers before each push."""
 
 UNRECORDED_MAX = 10_000
 """Sent deliveries that a process remembers while they cannot be recorded; beyond it the oldest would be sent again."""
-CARRIED_MAX = 500
-"""Most retractions that one round's pushes carry."""
+FRESH_S = 5.0
+"""Age of an answer of chat-api's on which a push is still sent; what had to wait longer for its turn is asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a dispatch works with."""
+class Work:
+    """One user's plans, in their order."""
 
-    store: Store
-    afterwards: AfterwardsRecord
-    facts: FactsClient
-    sending: Sending
+    lease: Lease
+    user_id: str
+    plans: Sequence[Plan]
+    fresh_until: float
+    """On the monotonic clock: when what chat-api said is too old to send by."""
+
+    @property
+    def size(self) -> int:
+        """Deliveries in it."""
+        return sum(len(plan.deliveries) for plan in self.plans)
 
 
 class Dispatch:
-    """The one task that decides and sends."""
+    """The one task that claims, and a task for each user whose pushes are in hand."""
 
     def __init__(
         self,
@@ -69,19 +74,22 @@ class Dispatch:
         stop: Stop,
         *,
         now: Callable[[], datetime] = times.now,
+        fresh_s: float = FRESH_S,
     ) -> None:
         self._settings = settings
-        self._policy: Policy = settings.policy
+        self._planner = Planner(settings.policy, parts, metrics, now)
         self._store = parts.store
         self._afterwards = parts.afterwards
-        self._facts = parts.facts
         self._sending = parts.sending
         self._metrics = metrics
         self._health = health
         self._wake = wake
         self._stop = stop
         self._now = now
+        self._fresh_s = fresh_s
         self._free = asyncio.Semaphore(settings.dispatch_concurrency)
+        self._in_hand: dict[str, int] = {}
+        """Deliveries by user; at most two claims'."""
         self._sent_unrecorded: dict[int, Outcome] = {}
         """What went out while Postgres was away for longer than its lease; at most `UNRECORDED_MAX`."""
 
@@ -94,143 +102,103 @@ class Dispatch:
         """Until told to stop; what is in hand then is finished, the rest given back."""
         self._health.missing(POSTGRES, "connecting")
         waits = full_jitter(0.2, 3.0)
-        while not self._stop:
-            try:
-                found = await self.round()
-            except StoreError as away:
-                self._health.missing(POSTGRES, str(away))
-                log.warning("waiting for Postgres", stage=Stage.LIFECYCLE, reason=str(away))
-                await self._stop.pause(next(waits))
-                continue
-            except FactsUnavailable as away:
+        async with asyncio.TaskGroup() as in_hand:
+            while not self._stop:
+                try:
+                    pause_s = await self._take(in_hand)
+                except (StoreError, FactsUnavailable) as away:
+                    if isinstance(away, StoreError):
+                        self._health.missing(POSTGRES, str(away))
+                    else:
+                        self._health.ok(POSTGRES)
+                    log.warning("pushes wait", stage=Stage.LOCAL_PUSH, reason=str(away))
+                    await self._stop.pause(next(waits))
+                    continue
                 self._health.ok(POSTGRES)
-                log.warning("pushes wait", stage=Stage.LOCAL_PUSH, reason=str(away))
-                await self._stop.pause(next(waits))
-                continue
-            self._health.ok(POSTGRES)
-            waits = full_jitter(0.2, 3.0)
-            if not found:
-                await self._wake.wait(self._settings.poll_interval_s, self._stop)
+                waits = full_jitter(0.2, 3.0)
+                if pause_s > 0:
+                    await self._wake.wait(pause_s, self._stop)
 
     async def round(self) -> int:
         """Claim once, and bring everything claimed to an outcome; returns how many there were.
 
         Raises `FactsUnavailable` when nobody says how things stand; what was claimed is given back, due as before.
         """
-        lease = await self._store.claim(self._settings.dispatch_batch, self._settings.lease_s)
+        works, _ = await self._claim()
+        async with asyncio.TaskGroup() as in_hand:
+            self._begin(in_hand, works)
+        return sum(work.size for work in works)
+
+    async def _take(self, in_hand: asyncio.TaskGroup) -> float:
+        """Claim if there is room; returns how long there is nothing more to do, in seconds."""
+        if sum(self._in_hand.values()) > self._settings.dispatch_batch:
+            # Who ends rings the bell.
+            return self._settings.poll_interval_s
+        works, pause_s = await self._claim()
+        self._begin(in_hand, works)
+        return pause_s
+
+    def _begin(self, in_hand: asyncio.TaskGroup, works: Sequence[Work]) -> None:
+        for work in works:
+            self._in_hand[work.user_id] = work.size
+            in_hand.create_task(self._one_user(work))
+
+    async def _claim(self) -> tuple[list[Work], float]:
+        """What is to do now, user by user, and if that is nothing, for how long, in seconds."""
+        lease = await self._store.claim(
+            self._settings.dispatch_batch, self._settings.lease_s, in_hand=self._in_hand.keys()
+        )
         if not lease.rows:
-            return 0
+            poll_s = self._settings.poll_interval_s
+            return [], poll_s if lease.next_due_s is None else min(poll_s, max(lease.next_due_s, 0.001))
         for row in lease.rows:
             if isinstance(row, Unreadable):
                 await self._give_up_unreadable(lease, row)
         readable = [row for row in lease.rows if isinstance(row, Delivery)]
+        asked_at = time.monotonic()
         try:
-            plans = await self._plan(lease, readable)
-        except FactsUnavailable:
-            await self._store.release(lease.token)
+            plans = await self._planner.plan(lease, readable, self._sent_unrecorded)
+        except (FactsUnavailable, StoreError):
+            # If that does not work either, the lease's end does it.
+            with contextlib.suppress(StoreError):
+                await self._store.release(lease.token)
             raise
-        by_user = sorted(plans, key=lambda plan: (plan.user_id, plan.deliveries[-1].id))
-        async with asyncio.TaskGroup() as users:
-            tasks = [
-                users.create_task(self._one_user(lease, list(of_user)))
-                for _, of_user in groupby(by_user, key=lambda plan: plan.user_id)
-            ]
-        if any(task.result() for task in tasks):
-            await self._store.release(lease.token)
-        return len(lease.rows)
+        plans.sort(key=lambda plan: (plan.user_id, plan.deliveries[-1].id))
+        by_user = groupby(plans, key=lambda plan: plan.user_id)
+        return [Work(lease, user, tuple(of_user), asked_at + self._fresh_s) for user, of_user in by_user], 0.0
 
-    # --- planning: everything that can be said before the first push --------------------------------------------------
+    # --- one user -----------------------------------------------------------------------------------------------------
 
-    async def _plan(self, lease: Lease, deliveries: Sequence[Delivery]) -> list[Plan]:
-        looked = {delivery.id: first_look(delivery) for delivery in deliveries}
-        to_ask = [one for one in deliveries if looked[one.id] is None and one.id not in self._sent_unrecorded]
-        facts = await self._facts.ask(to_ask) if to_ask else {}
-        plans: list[Plan] = []
-        held: dict[str, list[tuple[Delivery, Send, Facts]]] = {}
-        now = self._now()
-        for delivery in deliveries:
-            skip = looked[delivery.id]
-            if delivery.id in self._sent_unrecorded:
-                # It went out already, and was claimed again only because nobody could write that down.
-                plans.append(Plan((delivery,), outcome=self._sent_unrecorded[delivery.id]))
-            elif skip is not None:
-                plans.append(Plan((delivery,), outcome=skipped(delivery, skip.reason)))
-            else:
-                self._decided(delivery, facts[delivery.id], now, plans, held)
-        for of_user in held.values():
-            # What was held of a user and is still worth telling is one push, on the newest of them.
-            *others, (newest, send, newest_facts) = of_user
-            told = tuple(one.told for _, one, _ in of_user)
-            together = (*(delivery for delivery, _, _ in others), newest)
-            plans.append(self._to_send(together, told, send, newest_facts))
-        await self._begin(lease, plans)
-        return plans
+    async def _one_user(self, work: Work) -> None:
+        """One user's pushes, one after the other in their order; what has to wait too long is given back."""
+        try:
+            async with self._free:
+                for done, plan in enumerate(work.plans):
+                    if plan.outcome is None and not self._is_good(work):
+                        left = {one.id: given_back(one) for rest in work.plans[done:] for one in rest.deliveries}
+                        await self._record(work.lease, left)
+                        return
+                    await self._one_plan(work.lease, plan)
+        finally:
+            del self._in_hand[work.user_id]
+            self._wake.set()
 
-    def _decided(
-        self,
-        delivery: Delivery,
-        facts: Facts,
-        now: datetime,
-        plans: list[Plan],
-        held: dict[str, list[tuple[Delivery, Send, Facts]]],
-    ) -> None:
-        match decide(delivery, facts, self._policy, now):
-            case Skip(reason):
-                plans.append(Plan((delivery,), outcome=skipped(delivery, reason)))
-            case Later(when, is_held):
-                plans.append(Plan((delivery,), outcome=Outcome(PushState.PENDING, until=when, held=is_held)))
-            case Send() as send if delivery.held:
-                held.setdefault(delivery.user_id, []).append((delivery, send, facts))
-            case Send() as send:
-                plans.append(self._to_send((delivery,), (send.told,), send, facts))
+    def _is_good(self, work: Work) -> bool:
+        return self._may_begin(work.lease) and time.monotonic() < work.fresh_until
 
-    def _to_send(self, deliveries: tuple[Delivery, ...], told: tuple[Told, ...], send: Send, facts: Facts) -> Plan:
-        routed = self._sending.route(send.devices)
-        if isinstance(routed, SkipReason):
-            return Plan(deliveries, outcome=skipped(deliveries[-1], routed))
-        return plan_of(deliveries, told, routed, facts)
-
-    async def _begin(self, lease: Lease, plans: Sequence[Plan]) -> None:
-        """A row per device, before the first push leaves; and what those pushes carry beside their own words."""
-        new = [(plan.deliveries[-1].id, begun.row) for plan in plans for begun in plan.begun if begun.is_new]
-        if new:
-            await self._store.begin(lease.token, new)
-        devices = {begun.device.id for plan in plans for begun in plan.begun if begun.device is not None}
-        if devices and self._sending.any_can_retract:
-            waiting = await self._afterwards.waiting_for(devices, CARRIED_MAX)
-            for plan in plans:
-                for begun in plan.begun:
-                    if begun.device is not None:
-                        # The first push to a device takes all.
-                        begun.carries = tuple(waiting.pop(begun.device.id, ()))
-
-    # --- sending ------------------------------------------------------------------------------------------------------
-
-    async def _one_user(self, lease: Lease, plans: list[Plan]) -> int:
-        """One user's pushes, one after the other in their order; returns how many were not begun."""
-        async with self._free:
-            for begun, plan in enumerate(plans):
-                # Not begun when it could end after the lease: another process would send it too.
-                enough = lease.ends_at - time.monotonic() > self._settings.push_timeout_s
-                if self._stop or not enough:
-                    return len(plans) - begun
-                await self._one_plan(lease, plan)
-        return 0
+    def _may_begin(self, lease: Lease) -> bool:
+        # Not begun when it could end after the lease: another process would send it too.
+        return not self._stop and lease.ends_at - time.monotonic() > self._settings.push_timeout_s
 
     async def _one_plan(self, lease: Lease, plan: Plan) -> None:
-        newest = plan.deliveries[-1]
         outcome = plan.outcome
         if outcome is None:
-            outcome = await self._sending.send(plan, self._now())
+            outcome = await self._sending.send(plan, self._now(), lambda: self._may_begin(lease))
             await self._carried(plan.begun, outcome)
-        else:
-            self._sent_unrecorded.pop(newest.id, None)
-        for other in plan.deliveries[:-1]:
-            theirs = outcome_of_the_others(other, outcome)
-            if await self._record(lease, other.id, theirs):
-                tell(self._metrics, other, theirs, self._now())
-        if await self._record(lease, newest.id, outcome):
-            tell(self._metrics, newest, outcome, self._now())
+        outcomes = outcomes_of(plan.deliveries, outcome)
+        for kept in await self._record(lease, outcomes):
+            delivery = next(one for one in plan.deliveries if one.id == kept)
+            tell(self._metrics, delivery, outcomes[kept], self._now())
 
     async def _carried(self, begun: Sequence[Begun], outcome: Outcome) -> None:
         accepted = {push.row.push_id for push in outcome.pushes if push.state is DevicePushState.ACCEPTED}
@@ -244,50 +212,52 @@ class Dispatch:
             log.info("retractions that were carried are not recorded", stage=Stage.LOCAL_PUSH, reason=str(away))
 
     async def _give_up_unreadable(self, lease: Lease, row: Unreadable) -> None:
-        if await self._record(lease, row.id, Outcome(PushState.DEAD, error=row.error)):
+        if await self._record(lease, {row.id: Outcome(PushState.DEAD, error=row.error)}):
             self._metrics.settled.labels(PushState.DEAD.value).inc()
             self._metrics.dead.labels("none").inc()
             log.error("delivery cannot be read", stage=Stage.LOCAL_PUSH, delivery_id=row.id, error=row.error)
 
-    async def _record(self, lease: Lease, delivery_id: int, outcome: Outcome) -> bool:
-        """Write the outcome down, trying as long as the lease lasts: a push that is forgotten is sent again."""
+    # --- writing it down ----------------------------------------------------------------------------------------------
+
+    async def _record(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> frozenset[int]:
+        """Write outcomes down together, trying as long as the lease lasts: a push that is forgotten is sent again.
+        Returns those that are written."""
         for wait_s in full_jitter(0.1, 2.0):
             try:
-                kept = await self._store.record(lease.token, delivery_id, outcome)
+                kept = await self._store.record(lease.token, outcomes)
             except StoreError as away:
                 if isinstance(away, StoreRefused) or time.monotonic() + wait_s >= lease.ends_at:
-                    if outcome.anything_left:
-                        self._remember(delivery_id, outcome)
-                    log.error(
-                        "outcome not recorded, the delivery comes again after its lease",
-                        stage=Stage.LOCAL_PUSH,
-                        delivery_id=delivery_id,
-                        reason=str(away),
-                    )
-                    return False
+                    self._remember(outcomes, str(away))
+                    return frozenset()
                 self._health.missing(POSTGRES, str(away))
+                if all(one.given_back for one in outcomes.values()):
+                    # The lease gives it back, too.
+                    return frozenset()
                 await asyncio.sleep(wait_s)
                 continue
-            if not kept:
-                self._metrics.leases_lost.inc()
-                log.warning("another process took this delivery over", stage=Stage.LOCAL_PUSH, delivery_id=delivery_id)
+            for number, outcome in outcomes.items():
+                if not outcome.given_back:
+                    self._sent_unrecorded.pop(number, None)
+            if len(kept) < len(outcomes):
+                self._metrics.leases_lost.inc(len(outcomes) - len(kept))
+                log.warning(
+                    "another process took deliveries over",
+                    stage=Stage.LOCAL_PUSH,
+                    delivery_ids=sorted(outcomes.keys() - kept),
+                )
             return kept
         raise AssertionError("full_jitter is endless")
 
-    def _remember(self, delivery_id: int, outcome: Outcome) -> None:
-        if len(self._sent_unrecorded) >= UNRECORDED_MAX:
-            del self._sent_unrecorded[next(iter(self._sent_unrecorded))]
-        self._sent_unrecorded[delivery_id] = outcome
-
-
-def outcome_of_the_others(other: Delivery, newest: Outcome) -> Outcome:
-    """What becomes of what a digest told beside its newest: it waits with it, and ends when it ends."""
-    match newest.state:
-        case PushState.PENDING:
-            return Outcome(PushState.PENDING, wait_s=newest.wait_s, held=True)
-        case PushState.SENT:
-            return Outcome(PushState.SKIPPED, skip_reason=SkipReason.DIGESTED)
-        case PushState.SKIPPED:
-            return skipped(other, newest.skip_reason or SkipReason.DIGESTED)
-        case PushState.DEAD:
-            return Outcome(PushState.DEAD, error=newest.error)
+    def _remember(self, outcomes: Mapping[int, Outcome], reason: str) -> None:
+        log.error(
+            "outcome not recorded, the delivery comes again after its lease",
+            stage=Stage.LOCAL_PUSH,
+            delivery_ids=sorted(outcomes),
+            reason=reason,
+        )
+        if not any(one.anything_left for one in outcomes.values()):
+            return
+        for number, outcome in outcomes.items():
+            if len(self._sent_unrecorded) >= UNRECORDED_MAX:
+                del self._sent_unrecorded[next(iter(self._sent_unrecorded))]
+            self._sent_unrecorded[number] = outcome

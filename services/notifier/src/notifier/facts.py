@@ -41,7 +41,7 @@ class FactsClient:
         self._link = link
 
     async def ask(self, deliveries: Sequence[Delivery]) -> dict[int, Facts]:
-        """By the delivery's id."""
+        """By the delivery's id. What chat-api does not answer is not in it; raises only if it answers nothing."""
         pieces = [deliveries[start : start + QUESTIONS_MAX] for start in range(0, len(deliveries), QUESTIONS_MAX)]
         free = asyncio.Semaphore(AT_ONCE)
         found: dict[int, Facts] = {}
@@ -55,15 +55,19 @@ class FactsClient:
                     raise FactsUnavailable("chat-api answered another question")
                 found[delivery.id] = Facts(about_it, users[delivery.user_id])
 
-        if len(pieces) == 1:
-            await ask_one(pieces[0])
-            return found
-        try:
-            async with asyncio.TaskGroup() as asking:
-                for piece in pieces:
-                    asking.create_task(ask_one(piece))
-        except* FactsUnavailable as failed:
-            raise FactsUnavailable(str(failed.exceptions[0])) from None
+        unanswered: list[FactsUnavailable] = []
+
+        async def try_one(piece: Sequence[Delivery]) -> None:
+            try:
+                await ask_one(piece)
+            except FactsUnavailable as away:
+                unanswered.append(away)
+
+        async with asyncio.TaskGroup() as asking:
+            for piece in pieces:
+                asking.create_task(try_one(piece))
+        if unanswered and not found:
+            raise unanswered[0]
         return found
 
     async def users(self, user_ids: Iterable[str]) -> dict[str, UserFacts]:

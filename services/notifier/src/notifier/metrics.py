@@ -1,7 +1,7 @@
 """What the notifier counts; the names are part of its public face, dashboards rely on them.
 
 received ─► duplicate | poisoned
-        └─► (a delivery) ─► skipped{reason} ─────────────────────────────────────────────┐
+        └─► decided{decision, reason} ─► skipped{reason} ─────────────────────────────────────────────┐
                         └─► a push per device: attempted{provider} ─► sent ──────────────┤
                                        ├─► failed{provider, class} ─► retried ─► …       ├─► settled{state}
                                        └─► … ─► dead{provider} ──────────────────────────┘
@@ -20,6 +20,7 @@ class Metric(StrEnum):
     RECEIVED = "natter_notifier_received_total"
     DUPLICATES = "natter_notifier_duplicates_total"
     POISONED = "natter_notifier_poisoned_total"
+    DECIDED = "natter_notifier_decided_total"
     SKIPPED = "natter_notifier_skipped_total"
     SENT = "natter_notifier_sent_total"
     RETRIED = "natter_notifier_retried_total"
@@ -54,6 +55,9 @@ class Metrics:
         self.received = self._counter(Metric.RECEIVED, "Messages taken from OFFLINE_DELIVERY, repetitions included.")
         self.duplicates = self._counter(Metric.DUPLICATES, "Deliveries that were in the table already.")
         self.poisoned = self._counter(Metric.POISONED, "Messages that could not be read, and were put aside.")
+        self.decided = self._counter(
+            Metric.DECIDED, "Decisions, one before each attempt: send, skip or later.", "decision", "reason"
+        )
         self.skipped = self._counter(Metric.SKIPPED, "Deliveries that became no push on purpose.", "reason")
         self.sent = self._counter(Metric.SENT, "Pushes that a provider took.", "provider")
         self.retried = self._counter(Metric.RETRIED, "Attempts that failed for now.", "provider")
@@ -68,9 +72,7 @@ class Metrics:
         )
         self.unsettled = self._gauge(Metric.UNSETTLED, "Deliveries that are due, held, or to be tried again.")
         self.dead_letters = self._gauge(Metric.DEAD_LETTERS, "Deliveries given up that wait for an operator.")
-        self.ledger_difference = self._gauge(
-            Metric.LEDGER_DIFFERENCE, "Deliveries of the last hour whose end does not fit their pushes: must be 0."
-        )
+        self.ledger_difference = self._gauge(XX)
         self.leases_lost = self._counter(Metric.LEASES_LOST, "Outcomes that came after another process took over.")
         self.handover_seconds = Histogram(
             Metric.HANDOVER_SECONDS.value,

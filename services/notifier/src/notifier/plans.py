@@ -87,3 +87,34 @@ def skipped(delivery: Delivery, reason: SkipReason) -> Outcome:
     if DevicePushState.FAILED in states:
         return Outcome(PushState.DEAD, pushes=pushes)
     return Outcome(PushState.SKIPPED, skip_reason=reason, pushes=pushes)
+
+
+def given_back(delivery: Delivery) -> Outcome:
+    """Nothing was tried; it is due as it was."""
+    return Outcome(PushState.PENDING, held=delivery.held, given_back=True)
+
+
+def outcomes_of(deliveries: Sequence[Delivery], outcome: Outcome) -> dict[int, Outcome]:
+    """What becomes of each delivery of a plan, by its id: a digest's others wait with its newest, and end with it."""
+    *others, newest = deliveries
+    return {**{other.id: _of_the_others(other, newest, outcome) for other in others}, newest.id: outcome}
+
+
+def _of_the_others(other: Delivery, newest: Delivery, outcome: Outcome) -> Outcome:
+    match outcome.state:
+        case PushState.PENDING if outcome.pushes:
+            return Outcome(PushState.PENDING, held=other.held, follows=newest.id)
+        case PushState.PENDING:
+            return Outcome(
+                PushState.PENDING, wait_s=outcome.wait_s, until=outcome.until, held=other.held,
+                given_back=outcome.given_back,
+            )  # fmt: skip
+        case PushState.SENT:
+            return skipped(other, SkipReason.DIGESTED)
+        case PushState.SKIPPED:
+            return skipped(other, outcome.skip_reason or SkipReason.DIGESTED)
+        case PushState.DEAD:
+            ended = skipped(other, SkipReason.DIGESTED)
+            if ended.state is PushState.SENT:
+                return ended
+            return Outcome(PushState.DEAD, error=outcome.error, held=other.held, pushes=ended.pushes)

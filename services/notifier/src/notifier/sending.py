@@ -68,24 +68,25 @@ class Sending:
         """Who carries what."""
         return route(self.providers, devices)
 
-    async def send(self, plan: Plan, now: datetime) -> Outcome:
-        """Try every push of the plan, one after the other; what became of its newest delivery."""
-        assert plan.facts is not None
+    async def send(self, plan: Plan, now: datetime, may_begin: Callable[[], bool] = lambda: True) -> Outcome:
+        """Try the plan's pushes one after the other, as long as `may_begin`; what became of its newest delivery."""
         newest = plan.deliveries[-1]
         outcomes = list(plan.ended)
         for begun in plan.begun:
+            if not may_begin():
+                # Somebody else does, or this process in its next round.
+                outcomes.append(PushOutcome(begun.row, DevicePushState.PENDING, wait_s=0.0))
+                continue
             wait_s = self._breakers[begun.provider.name].wait_s()
             if wait_s is not None:
                 outcomes.append(PushOutcome(begun.row, DevicePushState.PENDING, wait_s=wait_s))
                 continue
-            groups = tuple(conversation for _, conversation in begun.carries)
-            push = self.composer.digest(plan.told, plan.facts, begun.device, begun.row.push_id, retract=groups)
-            outcomes.append(await self._one(newest, begun, push, now))
+            outcomes.append(await self._one(newest, begun, plan, now))
         return settled(newest, tuple(outcomes))
 
-    async def _one(self, delivery: Delivery, begun: Begun, push: Push, now: datetime) -> PushOutcome:
+    async def _one(self, delivery: Delivery, begun: Begun, plan: Plan, now: datetime) -> PushOutcome:
         started_ns = spans.now_ns()
-        outcome = await self._attempt(delivery, begun, push, now)
+        outcome = await self._attempt(delivery, begun, plan, now)
         event = delivery.event
         if spans.enabled and event.traceparent is not None:
             spans.record(
@@ -102,13 +103,13 @@ class Sending:
             )
         return outcome
 
-    async def _attempt(self, delivery: Delivery, begun: Begun, push: Push, now: datetime) -> PushOutcome:
+    async def _attempt(self, delivery: Delivery, begun: Begun, plan: Plan, now: datetime) -> PushOutcome:
         name, row = begun.provider.name, begun.row
         self._metrics.attempted.labels(name).inc()
         refused = False
         try:
             async with asyncio.timeout(self._settings.push_timeout_s):
-                ref = await begun.provider.send(push)
+                ref = await begun.provider.send(self._composed(begun, plan))
             return PushOutcome(row, DevicePushState.ACCEPTED, attempted=True, provider_ref=ref)
         except ProviderRefusedError as wrong:
             refused = True
@@ -125,13 +126,18 @@ class Sending:
         except TimeoutError:
             return self._again(delivery, begun, "no answer in time", now)
         except Exception as bug:
-            # A provider raises PushError by contract. Whatever else it raises must not stop everybody's pushes.
+            # A provider raises PushError by contract. Whatever else is raised here must not stop everybody's pushes.
             log.exception(
                 "the provider failed in a way it should not", stage=Stage.LOCAL_PUSH, event_id=delivery.event.id
             )
             return self._again(delivery, begun, f"{type(bug).__name__}: {bug}", now)
         finally:
             self._went(name, refused=refused)
+
+    def _composed(self, begun: Begun, plan: Plan) -> Push:
+        assert plan.facts is not None
+        groups = tuple(conversation for _, conversation in begun.carries)
+        return self.composer.digest(plan.told, plan.facts, begun.device, begun.row.push_id, retract=groups)
 
     def _went(self, name: str, *, refused: bool) -> None:
         if not self._breakers[name].went(refused=refused):
@@ -179,7 +185,7 @@ class Sending:
         wait_s = wait_before_retry(
             self._settings.retry, begun.row.attempts + 1, fraction=self._jitter(), retry_after_s=retry_after_s
         )
-        ends = delivery.event.time + timedelta(seconds=self._settings.push_ttl_s)
+        ends = delivery.worth_since + timedelta(seconds=self._settings.push_ttl_s)
         if wait_s is None or now + timedelta(seconds=wait_s) >= ends:
             return PushOutcome(begun.row, DevicePushState.FAILED, attempted=True, error=error)
         return PushOutcome(begun.row, DevicePushState.PENDING, attempted=True, error=error, wait_s=wait_s)

@@ -57,7 +57,7 @@ class NotifierSettings(DatabaseSettings):
 
     dispatch_batch: int = Field(default=100, ge=1, le=1_000)
     """Most deliveries one claim takes."""
-    dispatch_concurrency: int = Field(default=16, ge=1, le=200)
+    dispatch_concurrency: int = Field(default=64, ge=1, le=500)
     """Most users whose pushes are on their way at once; one user's go one after the other."""
     poll_interval_s: float = Field(default=1.0, gt=0)
     """How often due deliveries are looked for when nothing wakes the dispatch earlier."""

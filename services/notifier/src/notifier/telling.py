@@ -32,14 +32,14 @@ def tell(metrics: Metrics, delivery: Delivery, outcome: Outcome, now: datetime) 
                 metrics.sent.labels(provider).inc()
                 metrics.handover_seconds.observe(max(0.0, (now - delivery.decided_at).total_seconds()))
                 log.info("push sent", **about, provider=provider, push_id=push.row.push_id, device=push.row.device_id)
-            case DevicePushState.PENDING if push.wait_s is not None:
+            case DevicePushState.PENDING if push.error is not None:
                 metrics.retried.labels(provider).inc()
                 log.warning(
                     "push failed, will be tried again",
                     **about,
                     provider=provider,
                     error=push.error,
-                    wait_s=round(push.wait_s, 3),
+                    wait_s=round(push.wait_s or 0.0, 3),
                 )
             case DevicePushState.FAILED:
                 metrics.dead.labels(provider).inc()

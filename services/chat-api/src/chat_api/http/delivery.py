@@ -29,7 +29,8 @@ from contracts.times import Instant
 
 router = APIRouter(tags=["delivery"])
 
-_FOR_STAFF = frozenset({"device", "provider_ref", "last_error"})
+_FOR_STAFF = frozenset({"push_id", "device", "provider_ref", "last_error", "skip_reason"})
+"""What the sender of a message is not told: whose device it is, and what the recipient wishes to hear of whom."""
 
 RECIPIENTS_MAX = 200
 CURSORS_MAX = 200
@@ -85,7 +86,6 @@ class PushToDevice(Contract):
     device_type: DeviceType | None = None
     provider: str
     state: DevicePushState
-    skip_reason: SkipReason | None = None
     attempts: int
     attempted_at: Instant | None = None
     accepted_at: Instant | None = None
@@ -94,8 +94,10 @@ class PushToDevice(Contract):
     """The app has shown it."""
     retracted_at: Instant | None = None
     """The device was told to take it back."""
-    device: Uuid | None = None
+    push_id: Uuid | None = None
     """For services and admins only, as what follows."""
+    device: Uuid | None = None
+    skip_reason: SkipReason | None = None
     provider_ref: str | None = None
     last_error: str | None = None
 
@@ -104,12 +106,13 @@ class PushDecision(Contract):
     """What the notifier made of it."""
 
     state: PushState
-    skip_reason: SkipReason | None = None
-    """Why there is no push."""
     provider: str | None = None
     attempts: int
     settled_at: Instant | None = None
-    held: bool = False
+    skip_reason: SkipReason | None = None
+    """Why there is no push. For services and admins only, like the next two: it may be a wish of the recipient, such as
+    not to hear of this conversation."""
+    held: bool | None = None
     """It waits for the end of quiet hours or of a snooze."""
     due_at: Instant | None = None
     """When it is looked at again."""
@@ -241,12 +244,12 @@ def _recipient(
     if push is not None:
         decision = PushDecision(
             state=push.state,
-            skip_reason=push.skip_reason,
+            skip_reason=push.skip_reason if whole else None,
             provider=push.provider,
             attempts=push.attempts,
             settled_at=push.settled_at,
-            held=push.held,
-            due_at=push.due_at,
+            held=push.held if whole else None,
+            due_at=push.due_at if whole else None,
             devices=tuple(_to_device(one, whole=whole) for one in push.devices),
         )
     return RecipientDelivery(
@@ -268,8 +271,9 @@ def _recipient(
 
 
 def _to_device(push: DevicePush, *, whole: bool) -> PushToDevice:
+    told = {**dict(push), "push_id": push.id}
     names = [name for name in PushToDevice.model_fields if whole or name not in _FOR_STAFF]
-    return PushToDevice(**{name: getattr(push, name) for name in names})
+    return PushToDevice(**{name: told[name] for name in names})
 
 
 def _state(message: Sent, one: Recipient, handed_over: bool, settings: ChatApiSettings) -> DeliveryState:

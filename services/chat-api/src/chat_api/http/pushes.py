@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field, model_validator
@@ -24,6 +24,9 @@ from kit.tokens import Principal, Role
 router = APIRouter(tags=["pushes"])
 
 PAGE_MAX = 1_000
+_ID_MAX = 2**62
+"""More than there will ever be; every JSON reader knows it exactly."""
+DeadId = Annotated[WholeNumber, Field(ge=1, le=_ID_MAX)]
 _BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE)
 _AWAY = "The notifier does not answer right now."
 
@@ -31,7 +34,7 @@ _AWAY = "The notifier does not answer right now."
 class DeadLettersBody(Body):
     """Which dead letters: some by the ids that their list shows, or all of them."""
 
-    ids: Annotated[list[WholeNumber], Field(min_length=1, max_length=PAGE_MAX)] | None = None
+    ids: Annotated[list[DeadId], Field(min_length=1, max_length=PAGE_MAX)] | None = None
     all: Flag = False
 
     @model_validator(mode="after")
@@ -73,7 +76,7 @@ async def acknowledge(push_id: Uuid, request: Request, principal: PrincipalDep) 
 async def list_dead(
     request: Request,
     principal: PrincipalDep,
-    after_id: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
+    after_id: Annotated[int, Query(ge=0, le=_ID_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     user_id: UserId | None = None,
     provider: Annotated[str | None, Query(pattern="^[a-z]{1,32}$")] = None,
@@ -118,11 +121,12 @@ async def _decide(
 ) -> DeadLettersOut:
     _require_admin(principal)
     try:
-        count = await _records(request).decide(what, None if body.all else body.ids)
+        count = await _records(request).decide(what, body.ids)
     except NotifierAway:
         raise ApiError(ErrorCode.UNAVAILABLE, _AWAY) from None
     # After it: an act that was recorded and not done would be the worse lie.
-    await pushes.record_act(principal.user_id, act, {"count": count, "all": body.all}, now(), context.uow)
+    which: dict[str, Any] = {"all": True} if body.ids is None else {"ids": body.ids}
+    await pushes.record_act(principal.user_id, act, {**which, "count": count}, now(), context.uow)
     return DeadLettersOut(count=count)
 
 

@@ -37,7 +37,8 @@ def of_request(method: str, path: str) -> Operation:
             return Operation.SEND
         case ("POST", "typing"):
             return Operation.TYPING
-        case ("PUT", "read"):
+        # Whoever comes back from an aeroplane has a screen full of pushes, each of which says that it is there.
+        case ("PUT", "read") | ("POST", "ack"):
             return Operation.MARK_READ
         case ("POST", "attachments"):
             return Operation.UPLOAD

@@ -102,6 +102,8 @@ def test_never_more_than_burst_and_rate_allow(pauses: list[float], burst: int, p
         ("POST", "/chat/x/send", Operation.SEND),
         ("POST", "/v1/conversations/x/typing", Operation.TYPING),
         ("PUT", "/v1/conversations/x/read", Operation.MARK_READ),
+        ("POST", "/v1/pushes/x/ack", Operation.MARK_READ),
+        ("POST", "/v1/admin/pushes/dead/replay", Operation.WRITE),
         ("POST", "/v1/attachments", Operation.UPLOAD),
         ("GET", "/v1/attachments/x", Operation.READ),
         ("DELETE", "/v1/messages/x", Operation.WRITE),

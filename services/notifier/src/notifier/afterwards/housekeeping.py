@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contracts.pushes import PushState
+import time
+from collections import deque
+from collections.abc import Callable
+
 from kit.logs import Stage, logger
 from notifier.afterwards.record import HOUR_S, AfterwardsRecord
 from notifier.errors import StoreError
@@ -14,6 +17,8 @@ from notifier.store import Store
 log = logger()
 
 LOOK_EVERY_S = 15.0
+UNTRUE_WITHIN_S = 4 * LOOK_EVERY_S
+"""Only what ended lately is held against its pushes: an hour of a busy day is millions of rows."""
 FORGET_EVERY_S = 600.0
 FORGET_MAX = 5_000
 """Deliveries that one transaction deletes."""
@@ -23,13 +28,23 @@ class Housekeeping:
     """The one task that looks at the whole."""
 
     def __init__(
-        self, settings: NotifierSettings, store: Store, record: AfterwardsRecord, metrics: Metrics, stop: Stop
+        self,
+        settings: NotifierSettings,
+        store: Store,
+        record: AfterwardsRecord,
+        metrics: Metrics,
+        stop: Stop,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._store = store
         self._record = record
         self._metrics = metrics
         self._stop = stop
+        self._clock = clock
+        self._seen: deque[tuple[float, int]] = deque()
+        """What was found untrue, of the last hour."""
 
     async def run(self) -> None:
         """Until told to stop."""
@@ -47,11 +62,14 @@ class Housekeeping:
 
     async def look(self) -> None:
         """Bring the gauges up to date; a ledger that contradicts itself is told."""
-        counts = await self._store.counts()
-        untrue = await self._store.untrue(HOUR_S)
-        self._metrics.unsettled.set(counts[PushState.PENDING])
-        self._metrics.dead_letters.set(counts[PushState.DEAD])
-        self._metrics.ledger_difference.set(untrue)
+        pending, dead = await self._store.waiting()
+        self._metrics.unsettled.set(pending)
+        self._metrics.dead_letters.set(dead)
+        untrue = await self._store.untrue(UNTRUE_WITHIN_S)
+        self._seen.append((self._clock(), untrue))
+        while self._seen[0][0] < self._clock() - HOUR_S:
+            self._seen.popleft()
+        self._metrics.ledger_difference.set(max(count for _, count in self._seen))
         if untrue:
             log.error("deliveries and their pushes contradict each other", stage=Stage.LOCAL_PUSH, count=untrue)
 

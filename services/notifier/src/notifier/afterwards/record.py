@@ -171,7 +171,7 @@ REPLAY = text(
     WITH again AS (
         UPDATE notifier.deliveries
         SET state = 'pending', due_at = clock_timestamp(), attempts = 0, settled_at = NULL, skip_reason = NULL,
-            held = false
+            replayed_at = clock_timestamp()
         WHERE state = 'dead' AND (CAST(:every AS boolean) OR id = ANY(CAST(:ids AS bigint[])))
         RETURNING id
     ), retried AS (
@@ -205,7 +205,7 @@ FORGET = text(
     DELETE FROM notifier.deliveries WHERE id IN (
         SELECT id FROM notifier.deliveries
         WHERE state <> 'pending' AND state <> 'dead' AND settled_at < clock_timestamp() - make_interval(days => :days)
-        ORDER BY id LIMIT :limit
+        ORDER BY settled_at LIMIT :limit
     )
     """
 )

@@ -39,16 +39,18 @@ INSERT_POISON = text(
 _CLAIMED = """
     SET lease_token = :token, lease_until = clock_timestamp() + make_interval(secs => :lease_s)
     FROM due WHERE {match}
-    RETURNING d.id, d.user_id, d.reason, d.payload, d.attempts, d.held
+    RETURNING d.id, d.user_id, d.reason, d.payload, d.attempts, d.held, d.replayed_at
 """
 
 _FREE = "(lease_until IS NULL OR lease_until < clock_timestamp())"
+_NOT_IN_HAND = "user_id <> ALL(CAST(:in_hand AS text[]))"
+"""One process sends one user's pushes one after the other."""
 
 CLAIM_DUE = text(
     f"""
     WITH due AS (
         SELECT id FROM notifier.deliveries
-        WHERE state = 'pending' AND due_at <= clock_timestamp() AND NOT held AND {_FREE}
+        WHERE state = 'pending' AND due_at <= clock_timestamp() AND NOT held AND {_FREE} AND {_NOT_IN_HAND}
         ORDER BY due_at, id
         LIMIT :batch
         FOR UPDATE SKIP LOCKED
@@ -63,7 +65,7 @@ CLAIM_HELD = text(
     f"""
     WITH leaders AS (
         SELECT id, user_id FROM notifier.deliveries AS first
-        WHERE state = 'pending' AND held AND due_at <= clock_timestamp() AND {_FREE}
+        WHERE state = 'pending' AND held AND due_at <= clock_timestamp() AND {_FREE} AND {_NOT_IN_HAND}
           AND NOT EXISTS (
               SELECT FROM notifier.deliveries AS earlier
               WHERE earlier.user_id = first.user_id AND earlier.state = 'pending' AND earlier.held
@@ -85,6 +87,15 @@ CLAIM_HELD = text(
 )
 """Take everything that was held of some users and is due: whoever has a user's first one has the rest, so that two
 processes never tell one user twice."""
+
+NEXT_DUE = text(
+    """
+    SELECT extract(epoch FROM due_at - clock_timestamp()) FROM notifier.deliveries
+    WHERE state = 'pending' AND due_at > clock_timestamp()
+    ORDER BY due_at LIMIT 1
+    """
+)
+"""Seconds until something will be due."""
 
 PUSHES_OF = text(
     """
@@ -112,20 +123,20 @@ INSERT_PUSHES = text(
 RECORD_PUSHES = text(
     """
     UPDATE notifier.pushes AS p
-    SET state = now.state, attempts = p.attempts + now.attempted,
-        due_at = clock_timestamp() + make_interval(secs => coalesce(now.wait_s, 0)),
-        provider_ref = coalesce(now.provider_ref, p.provider_ref), skip_reason = now.skip_reason,
-        last_error = coalesce(now.error, p.last_error),
-        attempted_at = coalesce(p.attempted_at, CASE WHEN now.attempted > 0 THEN clock_timestamp() END),
-        accepted_at = CASE WHEN now.state = 'accepted' THEN clock_timestamp() END,
-        settled_at = CASE WHEN now.state <> 'pending' THEN clock_timestamp() END
+    SET state = became.state, attempts = p.attempts + became.attempted,
+        due_at = now() + make_interval(secs => coalesce(became.wait_s, 0)),
+        provider_ref = coalesce(became.provider_ref, p.provider_ref), skip_reason = became.skip_reason,
+        last_error = coalesce(became.error, p.last_error),
+        attempted_at = coalesce(p.attempted_at, CASE WHEN became.attempted > 0 THEN clock_timestamp() END),
+        accepted_at = CASE WHEN became.state = 'accepted' THEN clock_timestamp() END,
+        settled_at = CASE WHEN became.state <> 'pending' THEN clock_timestamp() END
     FROM unnest(
         CAST(:push_ids AS uuid[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:attempted AS integer[]),
         CAST(:waits_s AS double precision[]), CAST(:provider_refs AS text[]), CAST(:skip_reasons AS text[]),
         CAST(:errors AS text[])
-    ) AS now (push_id, token, state, attempted, wait_s, provider_ref, skip_reason, error),
+    ) AS became (push_id, token, state, attempted, wait_s, provider_ref, skip_reason, error),
     notifier.deliveries AS d
-    WHERE p.push_id = now.push_id AND p.state = 'pending' AND d.id = p.delivery_id AND d.lease_token = now.token
+    WHERE p.push_id = became.push_id AND p.state = 'pending' AND d.id = p.delivery_id AND d.lease_token = became.token
     """
 )
 """What became of pushes; nothing happens to those whose lease has gone to somebody else."""
@@ -133,36 +144,42 @@ RECORD_PUSHES = text(
 RECORD_DELIVERIES = text(
     """
     UPDATE notifier.deliveries AS d
-    SET state = now.state, attempts = d.attempts + now.attempted, provider = coalesce(now.provider, d.provider),
-        provider_ref = coalesce(now.provider_ref, d.provider_ref), skip_reason = now.skip_reason,
-        last_error = coalesce(now.error, d.last_error), held = now.held,
-        due_at = CASE WHEN now.state <> 'pending' THEN d.due_at ELSE coalesce(
-            now.until,
-            CASE WHEN now.wait_s IS NULL THEN (
-                SELECT min(p.due_at) FROM notifier.pushes p WHERE p.delivery_id = d.id AND p.state = 'pending'
-            ) ELSE clock_timestamp() + make_interval(secs => now.wait_s) END,
-            clock_timestamp()
+    SET state = became.state, attempts = d.attempts + became.attempted,
+        provider = coalesce(became.provider, d.provider),
+        provider_ref = coalesce(became.provider_ref, d.provider_ref), skip_reason = became.skip_reason,
+        last_error = coalesce(became.error, d.last_error), held = became.held,
+        due_at = CASE WHEN became.state <> 'pending' OR became.given_back THEN d.due_at ELSE coalesce(
+            became.until,
+            -- The transaction's moment, which all rows share: what belongs together is due together.
+            now() + make_interval(secs => became.wait_s),
+            (
+                SELECT min(p.due_at) FROM notifier.pushes p
+                WHERE p.delivery_id = coalesce(became.follows, d.id) AND p.state = 'pending'
+            ),
+            now()
         ) END,
-        settled_at = CASE WHEN now.state <> 'pending' THEN clock_timestamp() END,
+        settled_at = CASE WHEN became.state <> 'pending' THEN clock_timestamp() END,
         lease_token = NULL, lease_until = NULL
     FROM unnest(
         CAST(:ids AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]), CAST(:attempted AS integer[]),
         CAST(:providers AS text[]), CAST(:provider_refs AS text[]), CAST(:skip_reasons AS text[]),
         CAST(:errors AS text[]), CAST(:waits_s AS double precision[]), CAST(:untils AS timestamptz[]),
-        CAST(:helds AS boolean[])
-    ) AS now (id, token, state, attempted, provider, provider_ref, skip_reason, error, wait_s, until, held)
-    WHERE d.id = now.id AND d.lease_token = now.token AND d.state = 'pending'
+        CAST(:helds AS boolean[]), CAST(:followed AS bigint[]), CAST(:given_backs AS boolean[])
+    ) AS became (id, token, state, attempted, provider, provider_ref, skip_reason, error, wait_s, until, held, follows,
+                 given_back)
+    WHERE d.id = became.id AND d.lease_token = became.token AND d.state = 'pending'
     RETURNING d.id
     """
 )
-"""What became of deliveries, and the end of their lease; nothing happens to those that are somebody else's now."""
+"""What became of deliveries, and the end of their lease; nothing happens to those that are somebody else's became."""
 
 RELEASE = text("UPDATE notifier.deliveries SET lease_token = NULL, lease_until = NULL WHERE lease_token = :token")
 """Give back everything a claim still holds, due as before."""
 
 LIST_DELIVERIES = text(
     """
-    SELECT id, event_id, user_id, reason, state, provider, skip_reason, attempts, last_error, received_at, held,
+    SELECT id, event_id, user_id, reason, state, provider, skip_reason, attempts, last_error, received_at,
+           held AND state = 'pending' AS held,
            CASE WHEN state = 'pending' THEN due_at END AS due_at, settled_at
     FROM notifier.deliveries AS d
     WHERE id > :after_id
@@ -189,8 +206,16 @@ LIST_PUSHES = text(
 )
 """The pushes of a page."""
 
+COUNT_WAITING = text(
+    """
+    SELECT (SELECT count(*) FROM notifier.deliveries WHERE state = 'pending') AS pending,
+           (SELECT count(*) FROM notifier.deliveries WHERE state = 'dead') AS dead
+    """
+)
+"""What is still to do, and for whom; from the indexes of just these, however long the history is."""
+
 COUNT_BY_STATE = text("SELECT state, count(*) FROM notifier.deliveries GROUP BY state")
-"""How many deliveries stand where."""
+"""How many deliveries stand where; reads the whole history."""
 
 COUNT_UNTRUE = text(
     """

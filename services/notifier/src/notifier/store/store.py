@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Row
@@ -68,10 +68,17 @@ class Lease:
     token: str
     ends_at: float
     rows: tuple[Delivery | Unreadable, ...]
+    next_due_s: float | None = None
+    """If nothing was due: seconds until something will be, as far as that is known."""
 
 
-_Unrecorded: TypeAlias = tuple[str, int, Outcome, "asyncio.Future[bool]"]
-"""Lease, delivery, what became of it, and who waits for that to be written down."""
+@dataclass(frozen=True, slots=True)
+class _Unrecorded:
+    """Lease, what became of deliveries that belong together (by id), and who waits for that to be written down."""
+
+    token: str
+    outcomes: Mapping[int, Outcome]
+    kept: asyncio.Future[frozenset[int]]
 
 
 class Store:
@@ -94,18 +101,24 @@ class Store:
             written = await connection.execute(statements.INSERT_DELIVERIES, _delivery_values(deliveries))
             return int(written.rowcount)
 
-    async def claim(self, batch: int, lease_s: float) -> Lease:
+    async def claim(self, batch: int, lease_s: float, *, in_hand: Iterable[str] = ()) -> Lease:
         """Take up to `batch` due deliveries for `lease_s` seconds, oldest first, with the pushes that they have; and
-        everything that was held of up to `HELD_USERS_MAX` users."""
+        everything that was held of up to `HELD_USERS_MAX` users. Users `in_hand` are passed over."""
         token, asked_at = str(uuid4()), time.monotonic()
-        values = {"token": token, "lease_s": lease_s}
+        values = {"token": token, "lease_s": lease_s, "in_hand": list(in_hand)}
         async with translated(), self._engine.begin() as connection:
             rows = list(await connection.execute(statements.CLAIM_DUE, values | {"batch": batch}))
             held = {"users": HELD_USERS_MAX, "each": HELD_EACH_MAX}
             rows += await connection.execute(statements.CLAIM_HELD, values | held)
             pushes = await _pushes_of(connection, [row.id for row in rows])
+            next_due_s = None if rows else await connection.scalar(statements.NEXT_DUE)
         rows.sort(key=lambda row: int(row.id))
-        return Lease(token, asked_at + lease_s, tuple(_read_row(row, pushes.get(row.id, ())) for row in rows))
+        return Lease(
+            token,
+            asked_at + lease_s,
+            tuple(_read_row(row, pushes.get(row.id, ())) for row in rows),
+            None if next_due_s is None else max(0.0, float(next_due_s)),
+        )
 
     async def begin(self, token: str, rows: Sequence[tuple[int, DeviceRow]]) -> None:
         """Write down pushes (by their delivery's id) before the first of them is sent."""
@@ -120,14 +133,14 @@ class Store:
         async with translated(), self._engine.begin() as connection:
             await connection.execute(statements.INSERT_PUSHES, values)
 
-    async def record(self, token: str, delivery_id: int, outcome: Outcome) -> bool:
-        """Write down what became of a claimed delivery; False when the lease is no longer ours.
+    async def record(self, token: str, outcomes: Mapping[int, Outcome]) -> frozenset[int]:
+        """Write down what became of claimed deliveries, all or nothing; returns those whose lease is still ours.
 
         Outcomes that come while a transaction is under way share the next one: a commit each would cost more than the
         pushes themselves.
         """
-        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._outcomes.append((token, delivery_id, outcome, kept))
+        kept: asyncio.Future[frozenset[int]] = asyncio.get_running_loop().create_future()
+        self._outcomes.append(_Unrecorded(token, outcomes, kept))
         if self._recording is None or self._recording.done():
             self._recording = asyncio.create_task(self._record_all())
         return await kept
@@ -147,20 +160,21 @@ class Store:
             except StoreError as away:
                 _fail(together, away)
             except BaseException:
-                for *_, kept in together + self._outcomes:
-                    kept.cancel()
+                for one in together + self._outcomes:
+                    one.kept.cancel()
                 raise
 
     async def _record_together(self, together: Sequence[_Unrecorded]) -> None:
-        pushes = [(token, push) for token, _, outcome, _ in together for push in outcome.pushes]
+        rows = [(one.token, number, outcome) for one in together for number, outcome in one.outcomes.items()]
+        pushes = [(token, push) for token, _, outcome in rows for push in outcome.pushes]
         async with translated(), self._engine.begin() as connection:
             if pushes:
                 await connection.execute(statements.RECORD_PUSHES, _push_values(pushes))
-            written = await connection.execute(statements.RECORD_DELIVERIES, _outcome_values(together))
+            written = await connection.execute(statements.RECORD_DELIVERIES, _outcome_values(rows))
             ours = {int(row.id) for row in written}
-        for _, delivery_id, _, kept in together:
-            if not kept.done():
-                kept.set_result(delivery_id in ours)
+        for one in together:
+            if not one.kept.done():
+                one.kept.set_result(frozenset(ours & one.outcomes.keys()))
 
     async def release(self, token: str) -> None:
         """Give back what a claim still holds."""
@@ -194,6 +208,12 @@ class Store:
             for row in rows
         ]
 
+    async def waiting(self) -> tuple[int, int]:
+        """How many deliveries are pending, and how many are dead; quick however long the history is."""
+        async with translated(), self._engine.connect() as connection:
+            row = (await connection.execute(statements.COUNT_WAITING)).one()
+        return int(row.pending), int(row.dead)
+
     async def counts(self) -> dict[PushState, int]:
         """How many deliveries stand where; every state is present."""
         async with translated(), self._engine.connect() as connection:
@@ -207,9 +227,9 @@ class Store:
 
 
 def _fail(unrecorded: Sequence[_Unrecorded], error: StoreError) -> None:
-    for *_, kept in unrecorded:
-        if not kept.done():
-            kept.set_exception(error)
+    for one in unrecorded:
+        if not one.kept.done():
+            one.kept.set_exception(error)
 
 
 async def _pushes_of(connection: AsyncConnection, ids: list[int]) -> dict[int, list[DeviceRow]]:
@@ -244,6 +264,7 @@ def _read_row(row: Row[Any], pushes: Sequence[DeviceRow]) -> Delivery | Unreadab
         decided_at=offline.decided_at,
         attempts=row.attempts,
         held=row.held,
+        replayed_at=row.replayed_at,
         pushes=tuple(pushes),
     )
 
@@ -286,12 +307,12 @@ def _push_values(pushes: Sequence[tuple[str, PushOutcome]]) -> dict[str, Any]:
     }
 
 
-def _outcome_values(together: Sequence[_Unrecorded]) -> dict[str, Any]:
-    outcomes = [outcome for _, _, outcome, _ in together]
+def _outcome_values(rows: Sequence[tuple[str, int, Outcome]]) -> dict[str, Any]:
+    outcomes = [outcome for *_, outcome in rows]
     tried = [[push for push in outcome.pushes if push.attempted] for outcome in outcomes]
     return {
-        "ids": [delivery_id for _, delivery_id, _, _ in together],
-        "tokens": [token for token, _, _, _ in together],
+        "ids": [delivery_id for _, delivery_id, _ in rows],
+        "tokens": [token for token, *_ in rows],
         "states": [outcome.state.value for outcome in outcomes],
         # A round is an attempt, to however many devices.
         "attempted": [int(bool(pushes)) for pushes in tried],
@@ -302,6 +323,8 @@ def _outcome_values(together: Sequence[_Unrecorded]) -> dict[str, Any]:
         "waits_s": [outcome.wait_s for outcome in outcomes],
         "untils": [outcome.until for outcome in outcomes],
         "helds": [outcome.held for outcome in outcomes],
+        "followed": [outcome.follows for outcome in outcomes],
+        "given_backs": [outcome.given_back for outcome in outcomes],
     }
 
 

@@ -20,7 +20,9 @@ def upgrade() -> None:
             ADD COLUMN message_id      uuid,
             ADD COLUMN seq             bigint,
             -- For the end of quiet hours or of a snooze: what is held of one user becomes one push.
-            ADD COLUMN held            boolean NOT NULL DEFAULT false
+            ADD COLUMN held            boolean NOT NULL DEFAULT false,
+            -- Brought back from the dead letters: the time in which it is worth a push begins anew.
+            ADD COLUMN replayed_at     timestamptz
         """
     )
     op.execute(
@@ -34,6 +36,8 @@ def upgrade() -> None:
         """
     )
     op.execute("CREATE INDEX deliveries_dead ON notifier.deliveries (id) WHERE state = 'dead'")
+    # What has ended lately is held against its pushes; what has ended long since is forgotten.
+    op.execute("CREATE INDEX deliveries_settled ON notifier.deliveries (settled_at) WHERE state <> 'pending'")
     op.execute(
         """
         CREATE TABLE notifier.pushes (
@@ -115,9 +119,11 @@ def downgrade() -> None:
     op.execute("DROP TABLE notifier.retractions")
     op.execute("DROP TABLE notifier.pushes")
     op.execute("DROP INDEX notifier.deliveries_dead")
+    op.execute("DROP INDEX notifier.deliveries_settled")
     op.execute(
         """
         ALTER TABLE notifier.deliveries
-            DROP COLUMN conversation_id, DROP COLUMN message_id, DROP COLUMN seq, DROP COLUMN held
+            DROP COLUMN conversation_id, DROP COLUMN message_id, DROP COLUMN seq, DROP COLUMN held,
+            DROP COLUMN replayed_at
         """
     )
