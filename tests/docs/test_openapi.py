@@ -107,6 +107,24 @@ def test_its_examples_fit(name: str, operation: dict[str, Any]) -> None:
         assert content["example"] != {}, name
 
 
+def test_links_lead_somewhere() -> None:
+    """Each names a call that there is, a parameter that it takes, and a field that the answer with the link has."""
+    named = {operation["operationId"]: operation for _, operation in operations()}
+    followed = 0
+    for name, operation in operations():
+        for response in operation["responses"].values():
+            for link in response.get("links", {}).values():
+                ((parameter, expression),) = link["parameters"].items()
+                taken = {one["name"] for one in named[link["operationId"]]["parameters"]}
+                assert parameter in taken, name
+                found = response["content"][JSON]["example"]
+                for part in expression.removeprefix("$response.body#/").split("/"):
+                    found = found[part]
+                assert isinstance(found, str), name
+                followed += 1
+    assert followed > 20
+
+
 @each_operation
 def test_an_answer_has_a_shape(name: str, operation: dict[str, Any]) -> None:
     """No operation answers 2xx with something that the document does not describe."""

@@ -11,7 +11,6 @@ import httpx
 
 from contracts.ids import new_id
 from stack import Stack, StackOptions
-from tests.integration.clients.api import Api
 from tests.integration.clients.socket import Device, device
 from tests.integration.eventually import eventually
 from tests.integration.world import World
@@ -28,6 +27,19 @@ UNHURRIED = {
     "DELIVERY_ACK_TIMEOUT": "2",
 }
 
+HURRIED = {
+    **UNHURRIED,
+    # Low enough to be met again and again, high enough for what makes the place.
+    "NATTER_RATE_LIMITS": "true",
+    "NATTER_RATE_SEND_PER_S": "0.5",
+    "NATTER_RATE_SEND_BURST": "4",
+    "NATTER_RATE_WRITE_PER_S": "0.5",
+    "NATTER_RATE_WRITE_BURST": "6",
+    "NATTER_RATE_READ_PER_S": "0.5",
+    "NATTER_RATE_READ_BURST": "4",
+    "NATTER_RATE_UPLOAD_BURST": "2",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -40,16 +52,6 @@ class Place:
     """A well-behaved device on the same edge."""
     conversation_id: str
     """The bystander's."""
-
-    async def known(self, owner: Api) -> dict[str, str]:
-        """Path parameters that lead somewhere: a conversation of `owner` with a message, and somebody in it."""
-        conversation = await owner.open_conversation("peer-of-the-bystander")
-        message = await owner.send(conversation, "something to change")
-        return {
-            "conversation_id": conversation,
-            "message_id": message["id"],
-            "user_id": "peer-of-the-bystander",
-        }
 
     async def still_well(self) -> None:
         """The edge is the same process and ready, and the bystander gets what is sent to it."""
@@ -64,9 +66,9 @@ class Place:
 
 
 @asynccontextmanager
-async def open_place() -> AsyncIterator[Place]:
-    """Starts everything; stops it at the end."""
-    options = StackOptions(edges=1, env={"*": UNHURRIED})
+async def open_place(*, hurried: bool = False) -> AsyncIterator[Place]:
+    """Starts everything; stops it at the end. `hurried`: with limits on how often HTTP may be asked."""
+    options = StackOptions(edges=1, env={"*": HURRIED if hurried else UNHURRIED})
     async with Stack(options) as stack, httpx.AsyncClient(timeout=30) as http:
         world = World(stack, http)
         url = stack.edge_urls[0]

@@ -46,8 +46,10 @@ async def test_an_edge_cut_off_from_nats_for_ten_minutes(open_world: OpenWorld, 
             world.device(carl, edge=1) as near,
             world.device(carl, edge=2) as far,
         ):
-            await anna.send(conversation, "before")
+            first = await anna.send(conversation, "before")
             await eventually(lambda: all(d.contents(conversation) == ["before"] for d in (cut, near, far)))
+            # A receipt that is still on its way would be cut off, too, and what it confirms would become a push.
+            await eventually(partial(_confirmed, anna, conversation, ben, first["seq"]))
             seen = max(frame["seq"] for frame in cut.actions("new_message"))
             link = world.stack.link("edge-1", "nats")
             if fault == "half-open":
@@ -115,6 +117,12 @@ def _edge(world: World) -> str:
 
 async def _edge_is(world: World, status: int) -> bool:
     return (await world.http.get(_edge(world) + "/healthz/ready")).status_code == status
+
+
+async def _confirmed(sender: Api, conversation: str, recipient: Api, seq: int) -> bool:
+    """Whether the server knows that the recipient has the message."""
+    cursors = (await sender.ok("GET", f"/v1/conversations/{conversation}/cursors"))["cursors"]
+    return any(one["user_id"] == recipient.user_id and (one["delivered_seq"] or 0) >= seq for one in cursors)
 
 
 async def _talk_for(seconds: float, who: Api, conversation: str) -> list[str]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from chat_api.http.examples import example
+from chat_api.http.links import add_links
 from contracts.codes import ErrorCode
 from contracts.problems import PROBLEM_JSON, Problem, problem
 
@@ -17,7 +18,7 @@ METHODS = ("get", "put", "post", "patch", "delete", "head")
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """What FastAPI knows of the routes, and what it cannot know: summaries, who needs a token, examples."""
+    """What FastAPI knows of the routes, and what it cannot know: summaries, who needs a token, examples, links."""
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schema["info"]["license"] = {"name": "Apache-2.0"}
     own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -32,6 +33,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         for method in METHODS:
             if method in path:
                 _complete(path[method], parts)
+    add_links(schema["paths"])
     return schema
 
 
