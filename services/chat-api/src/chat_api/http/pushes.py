@@ -24,7 +24,7 @@ from kit.tokens import Principal, Role
 router = APIRouter(tags=["pushes"])
 
 PAGE_MAX = 1_000
-_ID_MAX = 2**62
+_ID_MAX = 2**53 - 1
 """More than there will ever be; every JSON reader knows it exactly."""
 DeadId = Annotated[WholeNumber, Field(ge=1, le=_ID_MAX)]
 _BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE)
