@@ -44,9 +44,6 @@ LEFT JOIN LATERAL (
     SELECT message_id, deleted_at, CASE WHEN edited_at IS NOT NULL THEN left(content, :chars) END AS content
     FROM messages WHERE message_id = q.message_id LIMIT 1
 ) m ON true
-LEFT JOIN LATERAL (
-    SELECT seq FROM delivered WHERE conversation_id = q.conversation_id AND user_id = q.user_id LIMIT 1
-) d ON true
 LEFT JOIN LATERAL (SELECT txid, position FROM synced WHERE user_id = q.user_id LIMIT 1) y ON true
 LEFT JOIN LATERAL (
     SELECT true AS muted FROM mutes
@@ -126,8 +123,8 @@ def _delivery(row: Any, asked: PushQuestion, members: dict[str, int]) -> Deliver
         content=row.content,
         conversation_title=row.title,
         delivered_to=has_it,
-        # A device has it of which nobody knows any more what kind it was.
-        synced=bool(row.synced) or (asked.seq is not None and bool(row.delivered) and not has_it),
+        # That a device has confirmed something newer says nothing: it may be a new device, which began with a snapshot.
+        synced=bool(row.synced),
         muted=bool(row.muted),
     )
 
