@@ -1,4 +1,4 @@
-"""Devices, wishes and mutes over HTTP, on real Postgres."""
+"""Registered devices over HTTP, on real Postgres."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from chat_api.store import devices
 from chat_api.store.unit_of_work import PostgresUnitOfWork
 from chat_api.testing_http import Served, served
 from contracts.devices import DEVICES_PER_USER_MAX
-from contracts.ids import new_id
-from contracts.times import now, rfc3339
 
 
 @pytest.fixture
@@ -200,86 +198,3 @@ async def test_only_the_registration_that_a_service_spoke_of_is_removed(natter: 
         assert not await devices.remove(connection, device["id"], told_of - timedelta(milliseconds=1))
         assert await devices.remove(connection, device["id"], told_of)
         assert not await devices.remove(connection, device["id"], told_of)
-
-
-# --- wishes -----------------------------------------------------------------------------------------------------------
-
-
-async def test_wishes_are_kept_as_a_whole(natter: Served, db: asyncpg.Connection[Any]) -> None:
-    """What is left out is as the deployment has it; the same again is no event."""
-    user_id = await natter.account("alice")
-    alice = natter.token(user_id)
-    assert (await natter.call("GET", "/v1/notification-settings", alice)).json()["pushes"] is True
-    wishes = {"quiet_hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "07:30"}, "grace_offline_s": 5}
-    for _ in range(2):
-        said = (await natter.call("PUT", "/v1/notification-settings", alice, json=wishes)).json()
-        assert said == (await natter.call("GET", "/v1/notification-settings", alice)).json()
-    assert said["quiet_hours"] == wishes["quiet_hours"]
-    assert said["important_past_quiet_hours"] is True
-    await natter.call("PUT", "/v1/notification-settings", alice, json={"pushes": False})
-    assert "quiet_hours" not in (await natter.call("GET", "/v1/notification-settings", alice)).json()
-    count = "SELECT count(*) FROM events WHERE stream = $1 AND type = 'user.settings_changed'"
-    assert await db.fetchval(count, f"user:{user_id}") == 2
-
-
-@pytest.mark.parametrize(
-    "wishes",
-    [
-        {"quiet_hours": {"zone": "Mars/Olympus", "start": "22:00", "end": "07:30"}},
-        {"quiet_hours": {"zone": "UTC", "start": "24:00", "end": "07:30"}},
-        {"quiet_hours": {"zone": "UTC", "start": "07:30", "end": "07:30"}},
-        {"grace_offline_s": -1},
-        {"grace_offline_s": 3_601},
-        {"pushes": "no"},
-        {"surprise": True},
-    ],
-)
-async def test_wishes_that_make_no_sense_change_nothing(natter: Served, wishes: dict[str, Any]) -> None:
-    """A zone that nobody knows, a time that no clock shows."""
-    alice = natter.token(await natter.account("alice"))
-    await natter.call("PUT", "/v1/notification-settings", alice, json=wishes, status=422)
-    assert (await natter.call("GET", "/v1/notification-settings", alice)).json()["pushes"] is True
-
-
-async def test_a_conversation_is_muted_for_ever_or_for_a_while(natter: Served) -> None:
-    """The list says so; an end that has passed is none; and nobody mutes what is not his."""
-    user_id = await natter.account("alice")
-    alice, bob = natter.token(user_id), natter.token(await natter.account("bob"))
-    c = (await natter.call("POST", "/v1/conversations", alice, json={}, status=201)).json()["id"]
-    path = f"/v1/conversations/{c}/mute"
-
-    async def muted() -> bool:
-        [one] = (await natter.call("GET", "/v1/conversations", alice)).json()["conversations"]
-        return bool(one["muted"])
-
-    assert not await muted()
-    assert (await natter.call("PUT", path, alice, json={})).json() == {"conversation_id": c, "muted": True}
-    assert await muted()
-    until = rfc3339(now() + timedelta(hours=1))
-    assert (await natter.call("PUT", path, alice, json={"until": until})).json()["until"] == until
-    assert await muted()
-    await natter.call("PUT", path, alice, json={"until": rfc3339(now() - timedelta(seconds=1))})
-    assert not await muted()
-    await natter.call("PUT", path, alice, json={"muted": True})
-    await natter.call("PUT", path, alice, json={"muted": False})
-    assert not await muted()
-    await natter.call("PUT", path, alice, json={"muted": False, "until": until}, status=422)
-    await natter.call("PUT", path, bob, json={}, status=404)
-    await natter.call("PUT", f"/v1/conversations/{new_id()}/mute", alice, json={}, status=404)
-
-
-async def test_a_mention_is_part_of_the_message(natter: Served) -> None:
-    """As it was sent, in history; a repeat with another one is a mistake."""
-    alice = natter.token(await natter.account("alice"))
-    c = (await natter.call("POST", "/v1/conversations", alice, json={}, status=201)).json()["id"]
-    body = {"client_msg_id": "m-1", "content": "you too", "mentions": ["ben", "carl", "ben"]}
-    sent = (await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=body, status=201)).json()
-    assert sent["mentions"] == ["ben", "carl"]
-    [stored] = (await natter.call("GET", f"/v1/conversations/{c}/messages", alice)).json()["messages"]
-    assert stored["mentions"] == ["ben", "carl"]
-    await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=body, status=200)
-    other = body | {"mentions": ["ben"]}
-    await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=other, status=422)
-    await natter.call("DELETE", f"/v1/messages/{sent['id']}", alice)
-    [gone] = (await natter.call("GET", f"/v1/conversations/{c}/messages", alice)).json()["messages"]
-    assert "mentions" not in gone
