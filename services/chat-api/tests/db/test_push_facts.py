@@ -170,7 +170,7 @@ async def test_what_was_in_a_sync_counts_as_delivered(talk: Talk, notes: SyncNot
     cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
     first = await talk.say()
     # The fence may be below a transaction of somebody else for a moment.
-    page = {"events": []}
+    page: dict[str, Any] = {"events": []}
     async with asyncio.timeout(20):
         while not page["events"]:
             page = await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor})
@@ -214,6 +214,7 @@ async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, uow: 
     carol = await natter.account("carol")
     people = [talk.alice, talk.bob, carol]
     rooms = []
+    body: dict[str, Any]
     for _ in range(4):
         body = {"participant_ids": people}
         rooms.append((await talk.call("POST", "/v1/conversations", talk.alice, json=body, status=201))["id"])
