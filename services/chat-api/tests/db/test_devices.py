@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,11 +11,14 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api.commands.devices import Devices
+from chat_api.domain.errors import SessionOver, UserIsBlocked
 from chat_api.settings import ChatApiSettings
 from chat_api.store import devices
 from chat_api.store.unit_of_work import PostgresUnitOfWork
-from chat_api.testing_http import Served, served
-from contracts.devices import DEVICES_PER_USER_MAX
+from chat_api.testing_http import PASSWORD, Served, served
+from contracts.devices import DEVICES_PER_USER_MAX, DeviceDraft
+from contracts.times import now
 
 
 @pytest.fixture
@@ -76,6 +80,41 @@ async def test_a_token_that_moved_to_another_user_is_detached(natter: Served) ->
     await register(natter, bob, token="the-phones", device_id="phone-of-bob")
     assert await listed(natter, alice) == []
     assert len(await listed(natter, bob)) == 1
+
+
+async def test_tokens_that_change_places_find_their_owners(natter: Served) -> None:
+    """Two phones that swap tokens at the same moment, again and again, and one that comes with the other's: each time
+    a token has one owner, and nobody's request fails."""
+    people = [natter.token(await natter.account(name)) for name in ("alice", "bob", "carol")]
+    for turn in range(12):
+        bodies = [draft(f"phone-{n}", token=f"token-{min(1, (n + turn) % 3)}") for n in range(3)]
+        answers = await asyncio.gather(
+            *(
+                natter.http.post("/v1/devices", json=body, headers={"authorization": f"Bearer {token}"})
+                for body, token in zip(bodies, people, strict=True)
+            )
+        )
+        assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+        assert sum([len(await listed(natter, one)) for one in people]) == 2
+
+
+async def test_the_same_token_again_is_as_old_as_it_was(natter: Served) -> None:
+    """An app registers at each start: what its push service says about the token meanwhile still holds."""
+    alice = natter.token(await natter.account("alice"))
+    first = await register(natter, alice)
+    again = await register(natter, alice, status=200)
+    assert again["registered_at"] == first["registered_at"]
+    assert again["last_seen_at"] > first["last_seen_at"]
+    renewed = await register(natter, alice, status=200, token="another")
+    assert renewed["registered_at"] == renewed["last_seen_at"] > first["registered_at"]
+
+
+async def test_nobody_removes_a_device_of_somebody_else(natter: Served) -> None:
+    """It looks as if there were none."""
+    alice, bob = [natter.token(await natter.account(name)) for name in ("alice", "bob")]
+    device = await register(natter, alice)
+    await natter.call("DELETE", f"/v1/devices/{device['id']}", bob, status=404)
+    assert len(await listed(natter, alice)) == 1
 
 
 async def test_a_user_has_at_most_25_devices(natter: Served) -> None:
@@ -165,6 +204,46 @@ async def test_a_refresh_token_used_twice_takes_the_device_along(natter: Served)
     await natter.refresh(signed_in["refresh_token"], status=401)
     other = await natter.sign_in(user_id)
     assert await listed(natter, other["access_token"]) == []
+
+
+async def test_another_password_leaves_the_device_at_hand(natter: Served) -> None:
+    """Those of the other sessions go, with their sessions; an admin's word ends all of them."""
+    user_id = await natter.account("alice")
+    here, there = [await natter.sign_in(user_id) for _ in range(2)]
+    await register(natter, here["access_token"], device_id="here")
+    await register(natter, there["access_token"], device_id="there")
+    body = {"old_password": PASSWORD, "new_password": "battery staple"}
+    renewed = (await natter.call("PUT", "/v1/auth/password", here["access_token"], json=body)).json()
+    assert [device["device_id"] for device in await listed(natter, renewed["access_token"])] == ["here"]
+    await natter.call("POST", f"/v1/admin/users/{user_id}/revoke-sessions", natter.token("root", "admin"), status=204)
+    assert (await natter.call("GET", f"/v1/users/{user_id}/devices")).json() == {"devices": []}
+
+
+async def test_a_session_that_is_over_registers_nothing(
+    natter: Served, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any]
+) -> None:
+    """Its last request was on its way when it ended; likewise of somebody who was blocked meanwhile."""
+    user_id = await natter.account("alice")
+    signed_in = await natter.sign_in(user_id)
+    await natter.call("POST", "/v1/auth/logout", signed_in["access_token"], status=204)
+    session_id = str(await db.fetchval("SELECT session_id FROM sessions WHERE user_id = $1", user_id))
+    late = DeviceDraft.model_validate(draft())
+    with pytest.raises(SessionOver):
+        await Devices(uow).register(user_id, session_id, late, now())
+    await natter.call("POST", f"/v1/admin/users/{user_id}/block", natter.token("root", "admin"), status=204)
+    with pytest.raises(UserIsBlocked):
+        await Devices(uow).register(user_id, None, late, now())
+    assert await db.fetchval("SELECT count(*) FROM push_devices WHERE user_id = $1", user_id) == 0
+
+
+async def test_a_device_nobody_came_back_to_goes_with_its_session(natter: Served, uow: PostgresUnitOfWork) -> None:
+    """A session that ran out long ago signs nobody in; a host application's own tokens know no session of ours."""
+    user_id = await natter.account("alice")
+    await register(natter, (await natter.sign_in(user_id))["access_token"], device_id="ran-out")
+    await register(natter, natter.token(user_id), device_id="stays")
+    later = now() + timedelta(seconds=natter.settings.refresh_token_ttl_s) + timedelta(days=30)
+    assert await uow.forget_old_sessions(later, 100) == 1
+    assert [device["device_id"] for device in await listed(natter, natter.token(user_id))] == ["stays"]
 
 
 async def test_a_blocked_user_has_no_devices(natter: Served, db: asyncpg.Connection[Any]) -> None:
