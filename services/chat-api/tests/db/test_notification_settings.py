@@ -30,6 +30,7 @@ async def test_wishes_are_kept_as_a_whole(natter: Served, db: asyncpg.Connection
     alice = natter.token(user_id)
     assert (await natter.call("GET", "/v1/notification-settings", alice)).json()["pushes"] is True
     wishes = {"quiet_hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "07:30"}, "grace_offline_s": 5}
+    said: dict[str, Any] = {}
     for _ in range(2):
         said = (await natter.call("PUT", "/v1/notification-settings", alice, json=wishes)).json()
         assert said == (await natter.call("GET", "/v1/notification-settings", alice)).json()
