@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts import streams
 from kit.bus import ensure_stream
 from notifier.database import open_engine
+from notifier.dispatch import FRESH_S
 from notifier.migrate import migrate
 from notifier.settings import NotifierSettings
 from notifier.stopping import Stop
@@ -107,11 +108,11 @@ async def benches(settings: NotifierSettings, record: Record) -> AsyncIterator[C
     """Makes benches, each with a pool and a connection of its own like a process of its own; chat-api answers."""
     async with AsyncExitStack() as closing:
 
-        def make(*providers: RecordingProvider, **changes: Any) -> Bench:
+        def make(*providers: RecordingProvider, fresh_s: float = FRESH_S, **changes: Any) -> Bench:
             changed = settings.model_copy(update=changes)
             engine = open_engine(changed)
             closing.push_async_callback(engine.dispose)
-            bench = Bench(changed, engine, *providers)
+            bench = Bench(changed, engine, *providers, fresh_s=fresh_s)
             closing.push_async_callback(bench.link.close)
             return bench
 

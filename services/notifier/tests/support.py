@@ -39,7 +39,7 @@ from notifier.afterwards.record import AfterwardsRecord
 from notifier.afterwards.retractor import Retractor
 from notifier.compose import Composer
 from notifier.deliveries import Delivery
-from notifier.dispatch import POSTGRES, Dispatch
+from notifier.dispatch import FRESH_S, POSTGRES, Dispatch
 from notifier.facts import FactsClient
 from notifier.inbox import Inbox
 from notifier.link import NATS, Link
@@ -201,6 +201,8 @@ class Record:
         """Fields of `DeliveryFacts`, by user."""
         self.refuses: str | None = None
         """The error instead of any answer."""
+        self.refused_users: set[str] = set()
+        """A request that asks about one of these gets an error."""
         self.asked: list[PushQuestion] = []
         self.requests = 0
         self.gone: list[TokenGone] = []
@@ -221,7 +223,11 @@ class Record:
                 about["devices"] = tuple(one for one in about.get("devices", ()) if one.id != told.device)
             answer = TokenGoneReply(removed=True)
         else:
-            answer = self._facts(decode(PushFactsCommand, request.data))
+            command = decode(PushFactsCommand, request.data)
+            if self.refused_users.isdisjoint(one.user_id for one in command.questions):
+                answer = self._facts(command)
+            else:
+                answer = FactsRefused(error="too much")
         await request.respond(encode(answer))
 
     def _facts(self, command: PushFactsCommand) -> PushFacts:
@@ -258,7 +264,13 @@ def phone(service: PushService = PushService.STUB, **changes: Any) -> PushDevice
 class Bench:
     """Parts of one notifier process, wired as `notifier.app` wires them."""
 
-    def __init__(self, settings: NotifierSettings, engine: AsyncEngine, *providers: RecordingProvider) -> None:
+    def __init__(
+        self,
+        settings: NotifierSettings,
+        engine: AsyncEngine,
+        *providers: RecordingProvider,
+        fresh_s: float = FRESH_S,
+    ) -> None:
         self.settings = settings
         self.store = Store(engine)
         self.record = AfterwardsRecord(engine)
@@ -277,7 +289,7 @@ class Bench:
         parts = Parts(self.store, self.record, facts, self.sending)
         names = [one.name for one in self.providers if one.can_retract]
         self.inbox = Inbox(settings, self.link, self.store, self.metrics, self.health, self.wake, self.stop)
-        self.dispatch = Dispatch(settings, parts, self.metrics, self.health, self.wake, self.stop)
+        self.dispatch = Dispatch(settings, parts, self.metrics, self.health, self.wake, self.stop, fresh_s=fresh_s)
         self.happened = Happened(settings, self.link, self.record, names, self.metrics, self.read_wake, self.stop)
         self.retractor = Retractor(
             settings, self.record, self.providers, composer, facts, self.metrics, self.read_wake, self.stop

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.codec import encode
 from contracts.pushes import PushState
+from notifier.deliveries import about
 from notifier.settings import NotifierSettings
 from notifier.store import Incoming, Store
 from stack.ports import free_port
@@ -174,6 +178,44 @@ async def test_killed_with_pushes_in_hand_another_process_sends_them(
 
         await until(all_sent)
     assert sorted(push.user_id for push in survivor.provider.sent) == sorted(set(users) - recorded)
+
+
+async def test_killed_between_sending_and_writing_down_each_push_leaves_at_most_once_more(
+    settings: NotifierSettings, store: Store, record: Record, tmp_path: Path
+) -> None:
+    """kill -9 while pushes stream out: afterwards nobody is without a push, and one that left twice had the same id."""
+    users = [f"user{number}" for number in range(400)]
+    taken = [offline(user, envelope(message())) for user in users]
+    await store.take_in([Incoming(each, encode(each).decode(), about(each.event.event())) for each in taken], [])
+    log = tmp_path / "pushes.ndjson"
+    changes = {
+        "NOTIFICATION_PROVIDER": "stub",
+        "NATTER_STUB_LOG": str(log),
+        "NATTER_LEASE_S": "2",
+        "NATTER_PUSH_TIMEOUT_S": "1",
+    }
+
+    def sent() -> list[tuple[str, str]]:
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [(said["user_id"], said["push_id"]) for said in map(json.loads, lines)]
+
+    async with notifier(settings, changes=changes) as doomed:
+        await until(lambda: log.exists() and log.stat().st_size > 0)
+        doomed.process.kill()
+        await doomed.process.wait()
+    before = sent()
+    assert 0 < len(before) < len(users), "it was killed too late to prove anything"
+    async with notifier(settings, changes=changes):
+
+        async def all_sent() -> bool:
+            return (await store.counts())[PushState.SENT] == len(users)
+
+        await until(all_sent)
+    after = sent()
+    assert {user for user, _ in after} == set(users)
+    assert len({push_id for _, push_id in after}) == len(users), "sent again it has the id that it had"
+    assert max(Counter(after).values()) <= 2
+    assert await store.untrue(3600) == 0
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,8 @@ def test_what_was_held_too_long_is_worth_no_push() -> None:
     at = AT + timedelta(seconds=POLICY.ttl_s)
     assert decide(of(OFFLINE), facts(), POLICY, at - timedelta(seconds=1)) == Send(PLAIN)
     assert decide(of(OFFLINE), facts(), POLICY, at) == Skip(SkipReason.EXPIRED)
+    replayed = replace(of(OFFLINE), replayed_at=at)
+    assert decide(replayed, facts(), POLICY, at) == Send(PLAIN), "an operator says that it is worth one"
 
 
 # --- whatever the combination -----------------------------------------------------------------------------------------

@@ -347,3 +347,7 @@ async def test_the_ledger_never_contradicts_itself(store: Store, benches: Callab
     assert await store.untrue(3600) == 0
     assert bench.count("natter_notifier_settled_total") == 100
     assert bench.count("natter_notifier_skipped_total") == counts[SKIPPED]
+    assert await store.waiting() == (0, counts[DEAD])
+    sends = sum(push.attempts for row in found for push in row.devices)
+    assert bench.count("natter_notifier_attempted_total") == sends
+    assert bench.count("natter_notifier_decided_total") >= 100

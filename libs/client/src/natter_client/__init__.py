@@ -17,6 +17,7 @@ from natter_client.errors import (
     TurnedAway,
 )
 from natter_client.options import ClientOptions, Device
+from natter_client.pushes import Pushes
 from natter_client.stats import Stats
 from natter_client.timeline import Delivered, Source, Standing, StreamTimeline
 from natter_client.timelines import Bookmark, Rebased
@@ -34,6 +35,7 @@ __all__ = [
     "NatterError",
     "NotConfigured",
     "OutboxFull",
+    "Pushes",
     "Rebased",
     "Rejected",
     "Replaced",

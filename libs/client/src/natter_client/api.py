@@ -1,4 +1,4 @@
-"""The HTTP that a client needs: sync, events, send."""
+"""HTTP with a client's token and limits, and what the client itself needs of it: sync, events, send."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class Api:
 
     async def sync(self, cursor: str | None) -> SyncPage:
         """A page of what happened since `cursor`, or of a snapshot."""
-        response = await self._call("GET", "/sync", params={} if cursor is None else {"cursor": cursor})
-        return self._read(SyncPage, response)
+        response = await self.call("GET", "/sync", params={} if cursor is None else {"cursor": cursor})
+        return self.read(SyncPage, response)
 
     async def events(self, conversation_id: str, after_seq: int) -> EventPage:
         """A page of the events that follow on `after_seq` without a gap."""
         params = {"after_seq": str(after_seq), "limit": str(self._options.repair_page)}
-        return self._read(EventPage, await self._call("GET", f"/conversations/{conversation_id}/events", params=params))
+        return self.read(EventPage, await self.call("GET", f"/conversations/{conversation_id}/events", params=params))
 
     async def send(self, conversation_id: str, draft: MessageDraft) -> Ack:
         """Send a message; the same `client_msg_id` again acknowledges the first."""
         path = f"/conversations/{conversation_id}/messages"
-        response = await self._call("POST", path, json=draft.model_dump(mode="json", exclude_none=True))
-        message = self._read(Message, response)
+        response = await self.call("POST", path, json=draft.model_dump(mode="json", exclude_none=True))
+        message = self.read(Message, response)
         return Ack(
             message_id=message.id,
             conversation_id=message.conversation_id,
@@ -65,9 +65,10 @@ class Api:
             duplicate=response.status_code == 200,
         )
 
-    async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        token = await self._tokens.current()
-        headers = {"Authorization": f"Bearer {token}"}
+    async def call(self, method: str, path: str, *, signed_in: bool = True, **request: Any) -> httpx.Response:
+        """One request, in the user's name unless it needs none; the answer, which is a success."""
+        token = await self._tokens.current() if signed_in else None
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         try:
             # httpx limits each step; whoever sends a byte now and then would never end.
             async with asyncio.timeout(self._options.request_timeout_s):
@@ -83,7 +84,8 @@ class Api:
             raise refused
         return response
 
-    def _read(self, model: type[M], response: httpx.Response) -> M:
+    def read(self, model: type[M], response: httpx.Response) -> M:
+        """The answer's body."""
         try:
             return decode(model, response.content)
         except Undecodable as unreadable:

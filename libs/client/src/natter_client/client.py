@@ -23,6 +23,7 @@ from natter_client.frames import Frame
 from natter_client.keeper import SECOND_SYNC, SYNC, TAIL_SYNC, Keeper
 from natter_client.options import ClientOptions, Device
 from natter_client.outbox import Outbox
+from natter_client.pushes import Pushes
 from natter_client.session import NotConnected, Session, open_session
 from natter_client.stats import Stats
 from natter_client.timeline import Delivered, StreamTimeline
@@ -102,6 +103,8 @@ class ChatClient:
             stats=self.stats,
         )
         api = Api(api_url, self._http, self._tokens, options)
+        self.pushes = Pushes(api)
+        """This device's registration for pushes, and its user's wishes."""
         self._agenda = Agenda(
             clock,
             {

@@ -191,6 +191,14 @@ class MemoryTransaction:
         ]
         return Membership(state.last_seq, max(read, default=0))
 
+    async def members_among(self, pairs: Collection[tuple[str, str]]) -> dict[str, frozenset[str]]:
+        """Of pairs of conversation and user: who takes part, by conversation."""
+        folds = {conversation_id: self._fold(conversation_id) for conversation_id, _ in pairs}
+        return {
+            conversation_id: frozenset() if state is None else state.members & {user for _, user in pairs}
+            for conversation_id, state in folds.items()
+        }
+
     async def user(self, user_id: str) -> User | None:
         """A registered user."""
         for event in self._record.of(UserStream(user_id)):

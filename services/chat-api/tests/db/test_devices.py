@@ -1,7 +1,8 @@
-"""Devices, wishes and mutes over HTTP, on real Postgres."""
+"""Registered devices over HTTP, on real Postgres."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,13 +11,14 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api.commands.devices import Devices
+from chat_api.domain.errors import SessionOver, UserIsBlocked
 from chat_api.settings import ChatApiSettings
 from chat_api.store import devices
 from chat_api.store.unit_of_work import PostgresUnitOfWork
-from chat_api.testing_http import Served, served
-from contracts.devices import DEVICES_PER_USER_MAX
-from contracts.ids import new_id
-from contracts.times import now, rfc3339
+from chat_api.testing_http import PASSWORD, Served, served
+from contracts.devices import DEVICES_PER_USER_MAX, DeviceDraft
+from contracts.times import now
 
 
 @pytest.fixture
@@ -78,6 +80,41 @@ async def test_a_token_that_moved_to_another_user_is_detached(natter: Served) ->
     await register(natter, bob, token="the-phones", device_id="phone-of-bob")
     assert await listed(natter, alice) == []
     assert len(await listed(natter, bob)) == 1
+
+
+async def test_tokens_that_change_places_find_their_owners(natter: Served) -> None:
+    """Two phones that swap tokens at the same moment, again and again, and one that comes with the other's: each time
+    a token has one owner, and nobody's request fails."""
+    people = [natter.token(await natter.account(name)) for name in ("alice", "bob", "carol")]
+    for turn in range(12):
+        bodies = [draft(f"phone-{n}", token=f"token-{min(1, (n + turn) % 3)}") for n in range(3)]
+        answers = await asyncio.gather(
+            *(
+                natter.http.post("/v1/devices", json=body, headers={"authorization": f"Bearer {token}"})
+                for body, token in zip(bodies, people, strict=True)
+            )
+        )
+        assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers]
+        assert sum([len(await listed(natter, one)) for one in people]) == 2
+
+
+async def test_the_same_token_again_is_as_old_as_it_was(natter: Served) -> None:
+    """An app registers at each start: what its push service says about the token meanwhile still holds."""
+    alice = natter.token(await natter.account("alice"))
+    first = await register(natter, alice)
+    again = await register(natter, alice, status=200)
+    assert again["registered_at"] == first["registered_at"]
+    assert again["last_seen_at"] > first["last_seen_at"]
+    renewed = await register(natter, alice, status=200, token="another")
+    assert renewed["registered_at"] == renewed["last_seen_at"] > first["registered_at"]
+
+
+async def test_nobody_removes_a_device_of_somebody_else(natter: Served) -> None:
+    """It looks as if there were none."""
+    alice, bob = [natter.token(await natter.account(name)) for name in ("alice", "bob")]
+    device = await register(natter, alice)
+    await natter.call("DELETE", f"/v1/devices/{device['id']}", bob, status=404)
+    assert len(await listed(natter, alice)) == 1
 
 
 async def test_a_user_has_at_most_25_devices(natter: Served) -> None:
@@ -169,6 +206,46 @@ async def test_a_refresh_token_used_twice_takes_the_device_along(natter: Served)
     assert await listed(natter, other["access_token"]) == []
 
 
+async def test_another_password_leaves_the_device_at_hand(natter: Served) -> None:
+    """Those of the other sessions go, with their sessions; an admin's word ends all of them."""
+    user_id = await natter.account("alice")
+    here, there = [await natter.sign_in(user_id) for _ in range(2)]
+    await register(natter, here["access_token"], device_id="here")
+    await register(natter, there["access_token"], device_id="there")
+    body = {"old_password": PASSWORD, "new_password": "battery staple"}
+    renewed = (await natter.call("PUT", "/v1/auth/password", here["access_token"], json=body)).json()
+    assert [device["device_id"] for device in await listed(natter, renewed["access_token"])] == ["here"]
+    await natter.call("POST", f"/v1/admin/users/{user_id}/revoke-sessions", natter.token("root", "admin"), status=204)
+    assert (await natter.call("GET", f"/v1/users/{user_id}/devices")).json() == {"devices": []}
+
+
+async def test_a_session_that_is_over_registers_nothing(
+    natter: Served, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any]
+) -> None:
+    """Its last request was on its way when it ended; likewise of somebody who was blocked meanwhile."""
+    user_id = await natter.account("alice")
+    signed_in = await natter.sign_in(user_id)
+    await natter.call("POST", "/v1/auth/logout", signed_in["access_token"], status=204)
+    session_id = str(await db.fetchval("SELECT session_id FROM sessions WHERE user_id = $1", user_id))
+    late = DeviceDraft.model_validate(draft())
+    with pytest.raises(SessionOver):
+        await Devices(uow).register(user_id, session_id, late, now())
+    await natter.call("POST", f"/v1/admin/users/{user_id}/block", natter.token("root", "admin"), status=204)
+    with pytest.raises(UserIsBlocked):
+        await Devices(uow).register(user_id, None, late, now())
+    assert await db.fetchval("SELECT count(*) FROM push_devices WHERE user_id = $1", user_id) == 0
+
+
+async def test_a_device_nobody_came_back_to_goes_with_its_session(natter: Served, uow: PostgresUnitOfWork) -> None:
+    """A session that ran out long ago signs nobody in; a host application's own tokens know no session of ours."""
+    user_id = await natter.account("alice")
+    await register(natter, (await natter.sign_in(user_id))["access_token"], device_id="ran-out")
+    await register(natter, natter.token(user_id), device_id="stays")
+    later = now() + timedelta(seconds=natter.settings.refresh_token_ttl_s) + timedelta(days=30)
+    assert await uow.forget_old_sessions(later, 100) == 1
+    assert [device["device_id"] for device in await listed(natter, natter.token(user_id))] == ["stays"]
+
+
 async def test_a_blocked_user_has_no_devices(natter: Served, db: asyncpg.Connection[Any]) -> None:
     """Also those that a host application's token registered."""
     user_id = await natter.account("alice")
@@ -200,87 +277,3 @@ async def test_only_the_registration_that_a_service_spoke_of_is_removed(natter: 
         assert not await devices.remove(connection, device["id"], told_of - timedelta(milliseconds=1))
         assert await devices.remove(connection, device["id"], told_of)
         assert not await devices.remove(connection, device["id"], told_of)
-
-
-# --- wishes -----------------------------------------------------------------------------------------------------------
-
-
-async def test_wishes_are_kept_as_a_whole(natter: Served, db: asyncpg.Connection[Any]) -> None:
-    """What is left out is as the deployment has it; the same again is no event."""
-    user_id = await natter.account("alice")
-    alice = natter.token(user_id)
-    assert (await natter.call("GET", "/v1/notification-settings", alice)).json()["pushes"] is True
-    wishes = {"quiet_hours": {"zone": "Asia/Shanghai", "start": "22:00", "end": "07:30"}, "grace_offline_s": 5}
-    said: dict[str, Any] = {}
-    for _ in range(2):
-        said = (await natter.call("PUT", "/v1/notification-settings", alice, json=wishes)).json()
-        assert said == (await natter.call("GET", "/v1/notification-settings", alice)).json()
-    assert said["quiet_hours"] == wishes["quiet_hours"]
-    assert said["important_past_quiet_hours"] is True
-    await natter.call("PUT", "/v1/notification-settings", alice, json={"pushes": False})
-    assert "quiet_hours" not in (await natter.call("GET", "/v1/notification-settings", alice)).json()
-    count = "SELECT count(*) FROM events WHERE stream = $1 AND type = 'user.settings_changed'"
-    assert await db.fetchval(count, f"user:{user_id}") == 2
-
-
-@pytest.mark.parametrize(
-    "wishes",
-    [
-        {"quiet_hours": {"zone": "Mars/Olympus", "start": "22:00", "end": "07:30"}},
-        {"quiet_hours": {"zone": "UTC", "start": "24:00", "end": "07:30"}},
-        {"quiet_hours": {"zone": "UTC", "start": "07:30", "end": "07:30"}},
-        {"grace_offline_s": -1},
-        {"grace_offline_s": 3_601},
-        {"pushes": "no"},
-        {"surprise": True},
-    ],
-)
-async def test_wishes_that_make_no_sense_change_nothing(natter: Served, wishes: dict[str, Any]) -> None:
-    """A zone that nobody knows, a time that no clock shows."""
-    alice = natter.token(await natter.account("alice"))
-    await natter.call("PUT", "/v1/notification-settings", alice, json=wishes, status=422)
-    assert (await natter.call("GET", "/v1/notification-settings", alice)).json()["pushes"] is True
-
-
-async def test_a_conversation_is_muted_for_ever_or_for_a_while(natter: Served) -> None:
-    """The list says so; an end that has passed is none; and nobody mutes what is not his."""
-    user_id = await natter.account("alice")
-    alice, bob = natter.token(user_id), natter.token(await natter.account("bob"))
-    c = (await natter.call("POST", "/v1/conversations", alice, json={}, status=201)).json()["id"]
-    path = f"/v1/conversations/{c}/mute"
-
-    async def muted() -> bool:
-        [one] = (await natter.call("GET", "/v1/conversations", alice)).json()["conversations"]
-        return bool(one["muted"])
-
-    assert not await muted()
-    assert (await natter.call("PUT", path, alice, json={})).json() == {"conversation_id": c, "muted": True}
-    assert await muted()
-    until = rfc3339(now() + timedelta(hours=1))
-    assert (await natter.call("PUT", path, alice, json={"until": until})).json()["until"] == until
-    assert await muted()
-    await natter.call("PUT", path, alice, json={"until": rfc3339(now() - timedelta(seconds=1))})
-    assert not await muted()
-    await natter.call("PUT", path, alice, json={"muted": True})
-    await natter.call("PUT", path, alice, json={"muted": False})
-    assert not await muted()
-    await natter.call("PUT", path, alice, json={"muted": False, "until": until}, status=422)
-    await natter.call("PUT", path, bob, json={}, status=404)
-    await natter.call("PUT", f"/v1/conversations/{new_id()}/mute", alice, json={}, status=404)
-
-
-async def test_a_mention_is_part_of_the_message(natter: Served) -> None:
-    """As it was sent, in history; a repeat with another one is a mistake."""
-    alice = natter.token(await natter.account("alice"))
-    c = (await natter.call("POST", "/v1/conversations", alice, json={}, status=201)).json()["id"]
-    body = {"client_msg_id": "m-1", "content": "you too", "mentions": ["ben", "carl", "ben"]}
-    sent = (await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=body, status=201)).json()
-    assert sent["mentions"] == ["ben", "carl"]
-    [stored] = (await natter.call("GET", f"/v1/conversations/{c}/messages", alice)).json()["messages"]
-    assert stored["mentions"] == ["ben", "carl"]
-    await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=body, status=200)
-    other = body | {"mentions": ["ben"]}
-    await natter.call("POST", f"/v1/conversations/{c}/messages", alice, json=other, status=422)
-    await natter.call("DELETE", f"/v1/messages/{sent['id']}", alice)
-    [gone] = (await natter.call("GET", f"/v1/conversations/{c}/messages", alice)).json()["messages"]
-    assert "mentions" not in gone

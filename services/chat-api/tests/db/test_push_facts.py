@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chat_api.commands.ports import Recordable
 from chat_api.settings import ChatApiSettings
 from chat_api.store import pushfacts
 from chat_api.store.unit_of_work import PostgresUnitOfWork
@@ -19,12 +20,14 @@ from chat_api.sync_notes import SyncNotes
 from chat_api.testing_http import Served, served
 from chat_api.testing_world import eventually
 from contracts.devices import DeviceType
+from contracts.events import ConversationCreated
 from contracts.ids import new_id
 from contracts.pushfacts import (
     DeliveryFacts,
     PushQuestion,
     UserFacts,
 )
+from contracts.stream_ids import ConversationStream
 from contracts.times import now, rfc3339
 
 
@@ -201,20 +204,33 @@ async def test_how_a_user_stands(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, seed: int) -> None:
+async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, uow: PostgresUnitOfWork, seed: int) -> None:
     """After any sequence of messages, reads, deletions, edits, comings and goings."""
     chance = random.Random(seed)
     carol = await natter.account("carol")
     people = [talk.alice, talk.bob, carol]
     rooms = []
+    body: dict[str, Any]
     for _ in range(4):
         body: dict[str, Any] = {"participant_ids": people}
         rooms.append((await talk.call("POST", "/v1/conversations", talk.alice, json=body, status=201))["id"])
+    # The list of conversations does not show notes of the staff, and so no badge counts them.
+    notes = ConversationStream(new_id())
+    opened = ConversationCreated(
+        conversation_id=notes.conversation_id,
+        owner_id=talk.alice,
+        participant_ids=(talk.alice, carol),
+        notes_of=new_id(),
+        created_at=now(),
+    )
+    async with uow.begin({notes}) as transaction:
+        await transaction.append([Recordable(notes, opened, {})], now())
+    rooms.append(notes.conversation_id)
     messages: list[tuple[str, str, int]] = []
     for _ in range(60):
         who, room = chance.choice(people), chance.choice(rooms)
         token = natter.token(who)
-        kind = chance.randrange(6)
+        kind = chance.randrange(7)
         if kind <= 1 or not messages:
             body = {"client_msg_id": new_id(), "content": "x"}
             path = f"/v1/conversations/{room}/messages"
@@ -230,6 +246,10 @@ async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, seed:
             await natter.http.delete(
                 f"/v1/messages/{message_id}", headers={"authorization": f"Bearer {natter.token(sender)}"}
             )
+        elif kind == 6:
+            message_id, sender, _ = chance.choice(messages)
+            headers = {"authorization": f"Bearer {natter.token(sender)}"}
+            await natter.http.patch(f"/v1/messages/{message_id}", json={"content": "y"}, headers=headers)
         elif kind == 4:
             path = f"/v1/conversations/{room}/participants/{carol}"
             await natter.http.delete(path, headers={"authorization": f"Bearer {natter.token(talk.alice)}"})

@@ -117,6 +117,13 @@ async def test_refresh_is_counted_by_address(serve: Serve) -> None:
         assert await statuses(here, 4, "POST", "/v1/auth/refresh", "", json=body) == {401: 2, 429: 2}
 
 
+async def test_keys_of_devices_cannot_be_guessed_fast(serve: Serve) -> None:
+    """Who unregisters without signing in is counted by address, as with refresh tokens."""
+    async with serve(rate_write_per_s=0.001, rate_write_burst=2) as here:
+        path, body = f"/v1/devices/{new_id()}/unregister", {"unregister_key": "x"}
+        assert await statuses(here, 4, "POST", path, "", json=body) == {204: 2, 429: 2}
+
+
 async def test_nobody_is_counted_without_a_token(serve: Serve) -> None:
     """A request without a good token is 401, however many there are; health is free."""
     async with serve(rate_read_burst=1, rate_read_per_s=0.001) as here:

@@ -119,7 +119,7 @@ class Writer:
     async def _step(self, n: int) -> None:
         chance, uow = self._chance, self._uow
         who = chance.choice(NAMES)
-        kind = chance.randrange(14) if self._conversations else 0
+        kind = chance.randrange(15) if self._conversations else 0
         if kind == 0:
             metadata = chance.choice([None, {}, {"n": [1, None, 1.5, 1e300, -0.0, "ü"], "none": None}])
             command = create(
@@ -133,7 +133,13 @@ class Writer:
                 extra = chance.choice([None, {"a": None, "b": [1e16, 12345678901234567890]}])
                 sends = [
                     send(
-                        c, chance.choice(NAMES), f'{n} {k} \\ " ü', now=now(), extra_metadata=extra, is_important=k == 0
+                        c,
+                        chance.choice(NAMES),
+                        f'{n} {k} \\ " ü',
+                        now=now(),
+                        extra_metadata=extra,
+                        is_important=k == 0,
+                        mentions=chance.choice([None, None, (), chance.sample(NAMES, 2)]),
                     )
                     for k in range(chance.randint(1, 5))
                 ]

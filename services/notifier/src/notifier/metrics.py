@@ -72,7 +72,10 @@ class Metrics:
         )
         self.unsettled = self._gauge(Metric.UNSETTLED, "Deliveries that are due, held, or to be tried again.")
         self.dead_letters = self._gauge(Metric.DEAD_LETTERS, "Deliveries given up that wait for an operator.")
-        self.ledger_difference = self._gauge(XX)
+        self.ledger_difference = self._gauge(
+            Metric.LEDGER_DIFFERENCE,
+            "Deliveries whose end does not fit their pushes, the most within an hour: must be 0.",
+        )
         self.leases_lost = self._counter(Metric.LEASES_LOST, "Outcomes that came after another process took over.")
         self.handover_seconds = Histogram(
             Metric.HANDOVER_SECONDS.value,

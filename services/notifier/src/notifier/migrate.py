@@ -48,7 +48,12 @@ async def migrate(settings: NotifierSettings, stop: Stop) -> None:
 def _upgrade(connection: Connection) -> None:
     connection.execute(ONE_MIGRATION_AT_A_TIME)
     connection.execute(CREATE_SCHEMA)
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection) -> Config:
+    """Alembic's, on an open connection."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

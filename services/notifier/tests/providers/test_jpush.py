@@ -75,7 +75,9 @@ async def jpush() -> AsyncIterator[JPush]:
 @pytest.fixture
 async def provider(jpush: JPush) -> AsyncIterator[JPushProvider]:
     """A provider for it."""
-    found = JPushProvider(settings(jpush_channel="chat", jpush_channel_important="urgent"), base_url=jpush.peer.url)
+    found = JPushProvider(
+        settings(jpush_channel="chat", jpush_channel_important="urgent"), base_url=jpush.peer.url, cids_timeout_s=30
+    )
     yield found
     await found.close()
 
@@ -280,6 +282,15 @@ async def test_pushes_go_out_without_an_id_if_jpush_gives_none(jpush: JPush, pro
         assert await provider.send(to_android()) == "1828256757"
     assert ["cid" in asked.json for asked in jpush.pushes] == [False] * 3
     assert len(jpush.peer.asked) == 4
+
+
+async def test_an_id_that_does_not_come_keeps_no_push_waiting(jpush: JPush) -> None:
+    """JPush takes pushes, and is silent when it is asked for ids."""
+    jpush.cid_answer = Answer(hang=True)
+    impatient = JPushProvider(settings(), base_url=jpush.peer.url, cids_timeout_s=0.05)
+    assert await asyncio.gather(*(impatient.send(to_android()) for _ in range(3))) == ["1828256757"] * 3
+    assert ["cid" in asked.json for asked in jpush.pushes] == [False] * 3
+    await impatient.close()
 
 
 async def test_an_old_id_is_not_used() -> None:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from chat_api.commands.ports import Once, Recordable, Transaction
-from chat_api.domain.accounts import Session
-from chat_api.domain.errors import LimitReached, NotFound, SessionOver
+from chat_api.domain.accounts import Session, Standing
+from chat_api.domain.errors import LimitReached, NotFound, SessionOver, UserIsBlocked
 from contracts.devices import DEVICES_PER_USER_MAX, DeviceDraft, RegisteredDevice
 from contracts.events import UserConversationMuted, UserSettingsChanged
 from contracts.ids import new_id
@@ -52,6 +52,7 @@ class DeviceStore(Protocol):
 class SessionStore(Protocol):
     """Where sessions are kept."""
 
+    async def standing(self, user_id: str) -> Standing | None: ...
     async def session(self, session_id: str) -> Session | None: ...
 
 
@@ -93,13 +94,7 @@ class Devices:
         """Register a device, or renew it; returns it and whether it is new. Each time its key is another one."""
         key = secrets.token_urlsafe(32)
         async with self._uow.begin({UserStream(user_id)}) as transaction:
-            if session_id is not None:
-                session = await transaction.accounts.session(session_id)
-                if session is not None and session.ended_at is not None:
-                    # It ended while the request was on its way: its devices are gone already.
-                    raise SessionOver
-                if session is None:
-                    session_id = None  # one of a host application's own
+            session_id = await _still_signed_in(transaction, user_id, session_id)
             known = await transaction.devices.known(user_id, draft)
             if known is None and await transaction.devices.count(user_id) >= DEVICES_PER_USER_MAX:
                 raise LimitReached(f"A user has at most {DEVICES_PER_USER_MAX} devices: remove one.")
@@ -167,3 +162,16 @@ class Devices:
             )
             await transaction.append([Recordable(UserStream(user_id), event, {"actor": user_id})], now)
         return wanted
+
+
+async def _still_signed_in(transaction: DeviceTransaction, user_id: str, session_id: str | None) -> str | None:
+    """The session if it is one of ours; refuses what ended while the request was on its way: its devices are gone."""
+    standing = await transaction.accounts.standing(user_id)
+    if standing is not None and standing.blocked_at is not None:
+        raise UserIsBlocked
+    session = None if session_id is None else await transaction.accounts.session(session_id)
+    if session is None:  # none, or one of a host application's own
+        return None
+    if session.ended_at is not None:
+        raise SessionOver
+    return session_id

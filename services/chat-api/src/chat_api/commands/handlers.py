@@ -52,6 +52,7 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             if context.conversation is not None
         }
         uploads = await _uploads(transaction, commands)
+        mentioned = await _mentioned(transaction, commands)
         links: list[AttachmentLink] = []
         states: dict[str, Conversation] = {}
         first: dict[tuple[str, str], tuple[Message, bytes]] = {}
@@ -67,6 +68,8 @@ async def send_messages(commands: Sequence[SendMessage], uow: UnitOfWork) -> lis
             if state is not None and command.conversation_id in states:
                 # An earlier message of this batch has moved the conversation on.
                 state = replace(state, last_seq=states[command.conversation_id].last_seq)
+            if state is not None and command.draft.mentions:
+                state = replace(state, members=state.members | mentioned.get(command.conversation_id, frozenset()))
             named = replace(command, sender_name=command.shown_name or context.sender_name or command.sender_name)
             attachment_id = command.draft.attachment_id
             if attachment_id is not None:
@@ -101,6 +104,12 @@ async def _uploads(transaction: Transaction, commands: Sequence[SendMessage]) ->
     """The files that some of the messages want to carry; most batches carry none, and ask nothing."""
     ids = [command.draft.attachment_id for command in commands if command.draft.attachment_id is not None]
     return await transaction.uploads(ids) if ids else {}
+
+
+async def _mentioned(transaction: Transaction, commands: Sequence[SendMessage]) -> dict[str, frozenset[str]]:
+    """Whoever is mentioned and takes part, by conversation; most batches mention nobody, and ask nothing."""
+    pairs = {(command.conversation_id, user_id) for command in commands for user_id in command.draft.mentions or ()}
+    return await transaction.members_among(pairs) if pairs else {}
 
 
 async def _earlier(transaction: Transaction, ids: Sequence[str]) -> dict[str, tuple[Message, bytes]]:

@@ -18,7 +18,7 @@ from chat_api.domain.commands import (
     SendMessage,
     UpdateConversation,
 )
-from chat_api.domain.errors import AlreadyExists, Forbidden, InvalidReference, NotFound
+from chat_api.domain.errors import AlreadyExists, Forbidden, InvalidReference, NotFound, UnknownUsers
 from contracts.events import (
     ConsultAssigned,
     ConsultClosed,
@@ -103,6 +103,10 @@ def _send(state: Conversation, command: SendMessage) -> tuple[EventData, ...]:
     draft = command.draft
     if draft.reply_to is not None and draft.reply_to not in state.message_ids:
         raise InvalidReference
+    strangers = [user_id for user_id in draft.mentions or () if user_id not in state.members]
+    if strangers:
+        # Whether they exist is not told: they may be anybody's.
+        raise UnknownUsers(f"Mentioned, but not in this conversation: {', '.join(strangers[:10])}.")
     attachment = None
     if draft.attachment_id is not None:
         attachment = fitting(

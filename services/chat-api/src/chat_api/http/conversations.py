@@ -244,6 +244,7 @@ def conversation_out(summary: ConversationSummary) -> ConversationOut:
         read_seq=summary.read_seq,
         unread_count=summary.unread_count,
         muted=summary.muted,
+        muted_until=summary.muted_until,
         last_message=summary.last_message,
         created_at=summary.created_at,
         last_activity_at=summary.last_activity_at,

@@ -119,8 +119,8 @@ async def remove(id: Uuid, principal: PrincipalDep, context: ContextDep) -> Resp
     openapi_extra={"security": []},
 )
 async def unregister(id: Uuid, body: UnregisterBody, context: ContextDep) -> Response:
-    """The same without signing in, with the key that came with the registration. A key that is wrong and a device that
-    is gone get the same answer."""
+    """The same without signing in, with the key that came with the registration. A wrong key and a device that is gone
+    get the same answer."""
     await context.devices.unregister(id, body.unregister_key)
     return Response(status_code=204)
 

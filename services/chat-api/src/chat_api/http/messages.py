@@ -53,7 +53,12 @@ _NAMES_A_MESSAGE = re.compile(CLIENT_MSG_ID_PATTERN)
     responses={
         200: {"model": Message, "description": "The same (sender, client_msg_id) was sent before: the first message."},
         **problem_responses(
-            *AUTH_ERRORS, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND, ErrorCode.IDEMPOTENCY_CONFLICT, *_BODY_ERRORS
+            *AUTH_ERRORS,
+            ErrorCode.FORBIDDEN,
+            ErrorCode.NOT_FOUND,
+            ErrorCode.UNKNOWN_USER,
+            ErrorCode.IDEMPOTENCY_CONFLICT,
+            *_BODY_ERRORS,
         ),
     },
 )

@@ -157,6 +157,7 @@ class ConversationOut(BaseModel):
     read_seq: int | None = None
     unread_count: int
     muted: bool = Field(default=False, description="Whether the caller has muted it.")
+    muted_until: Instant | None = Field(default=None, description="Missing if it is muted for ever, or not at all.")
     last_message: Message | None = None
     created_at: Instant
     last_activity_at: Instant

@@ -84,6 +84,8 @@ WITH gone AS (
     RETURNING session_id
 ), tokens AS (
     DELETE FROM refresh_tokens WHERE session_id IN (SELECT session_id FROM gone)
+), devices AS (
+    DELETE FROM push_devices WHERE session_id IN (SELECT session_id FROM gone)
 )
 SELECT count(*) FROM gone
 """)

@@ -29,6 +29,15 @@ _OF_USERS = text(f"""
 SELECT {_COLUMNS} FROM push_devices WHERE user_id = ANY(CAST(:user_ids AS text[])) ORDER BY user_id, registered_at, id
 """)  # noqa: S608
 
+TOKEN_LOCK_CLASS = 0x4E54
+"""First half of the advisory locks' keys ("NT") by which registrations of one token take turns."""
+
+# Two phones that exchange their tokens would otherwise each wait for the other's row; two that come with the same one
+# would both find it free.
+_TURN = text("""
+SELECT pg_advisory_xact_lock(:class, key) FROM (SELECT DISTINCT unnest(CAST(:keys AS int[])) AS key ORDER BY 1) ordered
+""")
+
 _SAME = text("""
 SELECT id, token_hash, registered_at FROM push_devices
 WHERE user_id = :user_id AND app_id = :app_id AND device_id = :device_id
@@ -93,12 +102,22 @@ class PostgresDevices:
         self._connection = connection
 
     async def known(self, user_id: str, draft: DeviceDraft) -> Known | None:
-        """The same app on the same device, if it was registered before."""
+        """The same app on the same device, if it was registered before.
+
+        Until the transaction ends nobody else registers the token that it had, or the one that it gets.
+        """
         values = {"user_id": user_id, "app_id": draft.app_id, "device_id": draft.device_id}
+        token_hash = digest(draft.token)
         row = (await self._connection.execute(_SAME, values)).one_or_none()
+        tokens = [token_hash] if row is None else [token_hash, bytes(row.token_hash)]
+        keys = [int.from_bytes(token[:4], signed=True) for token in tokens]
+        await self._connection.execute(_TURN, {"class": TOKEN_LOCK_CLASS, "keys": keys})
+        if row is not None:
+            # Somebody else may have taken the token, and the registration with it, while this waited.
+            row = (await self._connection.execute(_SAME, values)).one_or_none()
         if row is None:
             return None
-        return Known(str(row.id), bytes(row.token_hash) == digest(draft.token), row.registered_at)
+        return Known(str(row.id), bytes(row.token_hash) == token_hash, row.registered_at)
 
     async def count(self, user_id: str) -> int:
         """How many devices the user has."""

@@ -365,8 +365,9 @@ def _attachment(message: Message) -> str | None:
 
 
 def _mentions(message: Message) -> str | None:
-    # One array per row does not fit into an array of rows, an array's literal does. User ids need no quotes.
-    return None if message.mentions is None else "{" + ",".join(message.mentions) + "}"
+    # One array per row does not fit into an array of rows, an array's literal does. No user id has a quote within it,
+    # but one may be called "null".
+    return None if message.mentions is None else "{" + ",".join(f'"{user_id}"' for user_id in message.mentions) + "}"
 
 
 async def _settings_changed(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:

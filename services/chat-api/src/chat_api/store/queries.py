@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,16 @@ SELECT user_id FROM participants
 WHERE conversation_id = :id AND is_active AND user_id = ANY(CAST(:user_ids AS text[]))
 """)
 
+# LIMIT 1 keeps it a look-up by key, however many the planner takes the pairs for.
+_MEMBERS_AMONG_PAIRS = text("""
+SELECT i.conversation_id, i.user_id
+FROM unnest(CAST(:conversation_ids AS uuid[]), CAST(:user_ids AS text[])) AS i (conversation_id, user_id)
+CROSS JOIN LATERAL (
+    SELECT FROM participants p
+    WHERE p.conversation_id = i.conversation_id AND p.user_id = i.user_id AND p.is_active LIMIT 1
+) AS found
+""")
+
 _CONVERSATION_OF_MESSAGE = text("SELECT conversation_id FROM messages WHERE message_id = :id")
 
 _MEMBERSHIP = text("""
@@ -83,8 +93,8 @@ WHERE p.conversation_id = :id AND p.is_active ORDER BY p.joined_seq, p.user_id L
 SUMMARY_COLUMNS = """
     c.conversation_id, c.owner_id, c.title, CAST(c.metadata AS text) AS metadata, c.notes_of, c.last_seq, c.created_at,
     c.last_activity_at, p.read_seq,
-    EXISTS (SELECT FROM mutes x WHERE x.conversation_id = c.conversation_id AND x.user_id = :user_id
-        AND (x.until IS NULL OR x.until > now())) AS muted,
+    (SELECT ARRAY[x.until] FROM mutes x WHERE x.conversation_id = c.conversation_id AND x.user_id = :user_id
+        AND (x.until IS NULL OR x.until > now())) AS mute,
     (SELECT count(*) FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq > coalesce(p.read_seq, 0)
         AND m.sender_id <> :user_id AND m.deleted_at IS NULL) AS unread_count,
     (SELECT message_id FROM messages m WHERE m.conversation_id = c.conversation_id AND m.seq = c.last_message_seq)
@@ -156,6 +166,7 @@ class ConversationSummary:
     unread_count: int
     last_message: Message | None
     muted: bool = False
+    muted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +258,15 @@ async def membership(connection: AsyncConnection, conversation_id: str, user_id:
     return None if row is None else Membership(conversation_last_seq=row.last_seq, read_seq=row.read_seq)
 
 
+async def members_among(connection: AsyncConnection, pairs: Collection[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Of pairs of conversation and user: who takes part, by conversation."""
+    values = {"conversation_ids": [pair[0] for pair in pairs], "user_ids": [pair[1] for pair in pairs]}
+    found: dict[str, set[str]] = {}
+    for row in await connection.execute(_MEMBERS_AMONG_PAIRS, values):
+        found.setdefault(str(row.conversation_id), set()).add(row.user_id)
+    return {conversation_id: frozenset(members) for conversation_id, members in found.items()}
+
+
 async def user(connection: AsyncConnection, user_id: str) -> User | None:
     """A registered user."""
     row = (await connection.execute(_USER, {"user_id": user_id})).one_or_none()
@@ -315,7 +335,8 @@ async def summaries(connection: AsyncConnection, rows: Sequence[Any]) -> list[Co
             read_seq=row.read_seq,
             unread_count=row.unread_count,
             last_message=last[str(row.last_message_id)][0] if row.last_message_id else None,
-            muted=row.muted,
+            muted=row.mute is not None,
+            muted_until=row.mute[0] if row.mute else None,
         )
         for row in rows
     ]

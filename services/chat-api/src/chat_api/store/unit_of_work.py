@@ -98,6 +98,10 @@ class PostgresTransaction:
         """The user's active place in the conversation."""
         return await queries.membership(self._connection, conversation_id, user_id)
 
+    async def members_among(self, pairs: Collection[tuple[str, str]]) -> dict[str, frozenset[str]]:
+        """Of pairs of conversation and user: who takes part, by conversation."""
+        return await queries.members_among(self._connection, pairs)
+
     async def user(self, user_id: str) -> User | None:
         """A registered user."""
         return await queries.user(self._connection, user_id)

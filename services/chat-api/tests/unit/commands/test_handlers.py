@@ -211,6 +211,22 @@ async def test_adding_once(uow: MemoryUnitOfWork, c: str) -> None:
     assert types(uow, UserStream("carol"))[-1] == "user.conversation_left"
 
 
+async def test_a_mention_of_a_stranger_harms_no_other_send(uow: MemoryUnitOfWork, c: str) -> None:
+    """Whoever takes part in one conversation of a batch does not by that in another one."""
+    other = await handlers.create_conversation(create("alice", "carol"), uow, None, 201)
+    results = await say(
+        uow,
+        send(c, "alice", mentions=["bob"]),
+        send(c, "alice", mentions=["carol"]),
+        send(other, "alice", mentions=["carol"]),
+        send(other, "alice"),
+        send(new_id(), "alice", mentions=["bob"]),
+    )
+    kinds = [type(result) for result in results]
+    assert kinds == [Sent, UnknownUsers, Sent, Sent, NotFound]
+    assert [result.message.mentions for result in results if isinstance(result, Sent)] == [("bob",), ("carol",), None]
+
+
 async def test_messages_are_changed(uow: MemoryUnitOfWork, c: str) -> None:
     """An edit and a deletion return the message as it is then; a repeat adds no event."""
     (sent,) = await say(uow, send(c, "bob", "helo"))

@@ -38,9 +38,14 @@ class JPushProvider:
     """iPhones get theirs through Apple, which delivers two or three background pushes an hour."""
 
     def __init__(
-        self, settings: JPushSettings, *, base_url: str = BASE_URL, now: Callable[[], datetime] = times.now
+        self,
+        settings: JPushSettings,
+        *,
+        base_url: str = BASE_URL,
+        cids_timeout_s: float = CIDS_TIMEOUT_S,
+        now: Callable[[], datetime] = times.now,
     ) -> None:
-        """Raises `ConfigError`. `base_url` and `now` are for tests."""
+        """Raises `ConfigError`. The rest is for tests."""
         secret = settings.jpush_master_secret.get_secret_value()
         if not settings.jpush_app_key:
             raise ConfigError("NOTIFICATION_PROVIDER=jpush needs NATTER_JPUSH_APP_KEY")
@@ -50,6 +55,7 @@ class JPushProvider:
         self._headers = {"authorization": f"Basic {basic}", "content-type": "application/json"}
         self._settings = settings
         self._url = f"{base_url}/v3/push"
+        self._cids_timeout_s = cids_timeout_s
         self._now = now
         self._client = http.client()
         self._cids = Cids(self._fetch_cids)
@@ -91,7 +97,7 @@ class JPushProvider:
     async def _fetch_cids(self, count: int) -> Sequence[str]:
         """From "获取推送唯一标识 (cid)"; none if JPush does not answer: the push goes out without."""
         try:
-            async with asyncio.timeout(CIDS_TIMEOUT_S):
+            async with asyncio.timeout(self._cids_timeout_s):
                 answer = await self._client.get(f"{self._url}/cid", params={"count": count}, headers=self._headers)
         except (httpx.HTTPError, OSError):
             return ()
