@@ -14,7 +14,7 @@ from tqdm import tqdm
 from . import frames, http
 from .http import Found, Ids
 from .known import known
-from .place import Place, calm, open_place
+from .place import Place, calm, hurried, open_place
 
 FRAMES_PER_MINUTE = 10_000
 RSS_GROWTH_BYTES_MAX = 64 * 1024 * 1024
@@ -103,7 +103,7 @@ async def _http(place: Place, seed: int, seconds: int) -> bool:
 async def _hurried(seed: int, seconds: int) -> bool:
     """The same as a customer for whom the limits on how often HTTP may be asked are in force."""
     console.print("HTTP in a hurry: a stack with rate limits", style="bold")
-    async with open_place(hurried=True) as place, known(place.world, "customer", signing_in=False) as things:
+    async with open_place(hurried(per_s=5.0)) as place, known(place.world, "customer", signing_in=False) as things:
         url = place.world.stack.api_url
         found = await http.attack(url, things, Ids.MANY, seed=seed, examples_max=10_000, seconds=seconds, shown=True)
         await place.still_well()

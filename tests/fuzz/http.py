@@ -70,9 +70,13 @@ async def attack(
     seed: int,
     examples_max: int,
     seconds: int | None = None,
+    only: str | None = None,
     shown: bool = False,
 ) -> Found:
-    """Attack the chat-api at `url` with what is known until all is tried, or `seconds` are over."""
+    """Attack the chat-api at `url` with what is known until all is tried, or `seconds` are over.
+
+    `only`: nothing but paths that this pattern finds, and of them nothing that is drawn: it ends by itself, soon.
+    """
     arguments = [
         "run",
         f"{url}/openapi.json",
@@ -88,6 +92,8 @@ async def attack(
     ]  # fmt: skip
     if seconds is not None:
         arguments += ["--max-time", str(max(1, seconds))]
+    if only is not None:
+        arguments += ["--include-path-regex", only, "--phases", "examples,coverage"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "schemathesis.toml").write_text(settings(known, ids))

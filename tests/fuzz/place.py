@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,18 +27,17 @@ UNHURRIED = {
     "DELIVERY_ACK_TIMEOUT": "2",
 }
 
-HURRIED = {
-    **UNHURRIED,
-    # Low enough to be met again and again, high enough for what makes the place.
-    "NATTER_RATE_LIMITS": "true",
-    "NATTER_RATE_SEND_PER_S": "0.5",
-    "NATTER_RATE_SEND_BURST": "4",
-    "NATTER_RATE_WRITE_PER_S": "0.5",
-    "NATTER_RATE_WRITE_BURST": "6",
-    "NATTER_RATE_READ_PER_S": "0.5",
-    "NATTER_RATE_READ_BURST": "4",
-    "NATTER_RATE_UPLOAD_BURST": "2",
-}
+
+def hurried(per_s: float) -> dict[str, str]:
+    """Limits that are met after a few requests, and passed `per_s` times a second from then on."""
+    kinds = ("SEND", "WRITE", "READ", "UPLOAD")
+    return {
+        **UNHURRIED,
+        "NATTER_RATE_LIMITS": "true",
+        **{f"NATTER_RATE_{kind}_PER_S": str(per_s) for kind in kinds},
+        # As many as it takes to make the place.
+        **{f"NATTER_RATE_{kind}_BURST": "6" for kind in kinds},
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ class Place:
 
 
 @asynccontextmanager
-async def open_place(*, hurried: bool = False) -> AsyncIterator[Place]:
-    """Starts everything; stops it at the end. `hurried`: with limits on how often HTTP may be asked."""
-    options = StackOptions(edges=1, env={"*": HURRIED if hurried else UNHURRIED})
+async def open_place(limits: Mapping[str, str] = UNHURRIED) -> AsyncIterator[Place]:
+    """Starts everything; stops it at the end. `limits` is what the services are told in their environment."""
+    options = StackOptions(edges=1, env={"*": limits})
     async with Stack(options) as stack, httpx.AsyncClient(timeout=30) as http:
         world = World(stack, http)
         url = stack.edge_urls[0]

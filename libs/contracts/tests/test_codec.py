@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.codec import Contract, decode, encode
+from contracts.codec import WHOLE_NUMBER_MAX, Contract, PositiveNumber, WholeNumber, decode, encode
 from contracts.errors import Undecodable
 from contracts.frames import ClientFrame
 from contracts.messages import MessageDraft
@@ -58,3 +58,40 @@ def test_contracts_are_frozen() -> None:
     sample = _Sample(a=1)
     with pytest.raises(ValueError, match="frozen"):
         sample.a = 2  # type: ignore[misc]
+
+
+class _Numbers(Contract):
+    whole: WholeNumber = 0
+    positive: PositiveNumber | None = None
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("0", 0), ("-0.0", 0), ("3", 3), ("3.0", 3), ("1e3", 1000), ("9007199254740991", 2**53 - 1)]
+)
+def test_a_whole_number_is_one_however_it_is_written(written: str, number: int) -> None:
+    """JSON knows one kind of number, and JSON Schema calls 3.0 an integer."""
+    assert decode(_Numbers, f'{{"whole":{written}}}').whole == number
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["-1", "3.5", '"3"', "true", "null", "[3]", "9007199254740992", "9007199254740993.0", "1e300", "1e999", "NaN"],
+)
+def test_what_is_no_whole_number_is_undecodable(written: str) -> None:
+    """Neither what could be read as one nor what a reader of JSON would round."""
+    with pytest.raises(Undecodable, match="whole"):
+        decode(_Numbers, f'{{"whole":{written}}}')
+
+
+def test_a_positive_number_begins_at_one() -> None:
+    """Where nothing is said by leaving the field out, not by 0."""
+    assert decode(_Numbers, '{"positive":1.0}').positive == 1
+    with pytest.raises(Undecodable, match="positive"):
+        decode(_Numbers, '{"positive":0}')
+
+
+def test_bounds_of_numbers_are_published() -> None:
+    """A schema says what is taken."""
+    fields = _Numbers.model_json_schema()["properties"]
+    assert fields["whole"].items() >= {"type": "integer", "minimum": 0, "maximum": WHOLE_NUMBER_MAX}.items()
+    assert fields["positive"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": WHOLE_NUMBER_MAX}

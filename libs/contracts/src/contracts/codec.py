@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationError
 
 from contracts.errors import Undecodable
 
@@ -13,11 +13,21 @@ M = TypeVar("M", bound=BaseModel)
 Flag = Annotated[bool, Strict()]
 """`true` or `false` as a client must write it: 0, "no" and the like are mistakes, not answers."""
 
-WholeNumber = Annotated[int, Strict()]
-"""A number as a client must write it; a string that could be read as one is a mistake."""
-
 WHOLE_NUMBER_MAX = 2**53 - 1
 """Largest number that every JSON reader keeps as it is, a browser's and the one that reads our schemas among them."""
+
+
+def _integer(written: object) -> object:
+    """3.0 as 3: in JSON they are one number, and for JSON Schema both are integers."""
+    return int(written) if isinstance(written, float) and written.is_integer() else written
+
+
+# The bounds stand inside the validator: outside of it they would hold, but be missing in the published schemas.
+WholeNumber = Annotated[int, Strict(), Field(ge=0, le=WHOLE_NUMBER_MAX), BeforeValidator(_integer)]
+"""0 or more, as a client must write it: 3 and 3.0 are one number, a string that could be read as one is a mistake."""
+
+PositiveNumber = Annotated[int, Strict(), Field(ge=1, le=WHOLE_NUMBER_MAX), BeforeValidator(_integer)]
+"""As `WholeNumber`, from 1."""
 
 
 class Contract(BaseModel):

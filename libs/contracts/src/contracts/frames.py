@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from contracts.codec import WHOLE_NUMBER_MAX, Contract, Flag, WholeNumber
+from contracts.codec import Contract, Flag, WholeNumber
 from contracts.codes import ErrorCode
 from contracts.devices import DeviceType
 from contracts.envelope import Envelope
@@ -170,7 +170,7 @@ class MarkRead(Contract):
     """Data of `mark_read`: everything up to `seq` was read."""
 
     conversation_id: Uuid
-    seq: WholeNumber = Field(ge=0, le=WHOLE_NUMBER_MAX)
+    seq: WholeNumber
 
 
 class ReadUpdate(Contract):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from contracts.codec import WHOLE_NUMBER_MAX, Flag, WholeNumber
+from contracts.codec import Flag, PositiveNumber
 from contracts.envelope import Envelope
 from contracts.ids import ClientMsgId, UserId, Uuid
 from contracts.messages import (
@@ -260,7 +260,7 @@ class ReadBody(Body):
         },
     )
 
-    seq: WholeNumber | None = Field(default=None, ge=1, le=WHOLE_NUMBER_MAX)
+    seq: PositiveNumber | None = None
     user_id: UserId | None = Field(default=None, description="Service and admin only.")
     message_ids: Annotated[list[ClientMsgId], Field(min_length=1, max_length=READ_MESSAGES_MAX)] | None = Field(
         default=None,
