@@ -212,7 +212,7 @@ async def test_the_badge_is_what_the_list_says(talk: Talk, natter: Served, uow: 
     rooms = []
     body: dict[str, Any]
     for _ in range(4):
-        body: dict[str, Any] = {"participant_ids": people}
+        body = {"participant_ids": people}
         rooms.append((await talk.call("POST", "/v1/conversations", talk.alice, json=body, status=201))["id"])
     # The list of conversations does not show notes of the staff, and so no badge counts them.
     notes = ConversationStream(new_id())

@@ -14,7 +14,7 @@ from chat_api.http.context import ContextDep
 from chat_api.http.errors import ApiError, problem_responses
 from chat_api.http.schemas import Body
 from chat_api.push_records import DeadPage, NotifierAway, PushRecords
-from contracts.codec import Contract, Flag, WholeNumber, encode
+from contracts.codec import WHOLE_NUMBER_MAX, Contract, Flag, PositiveNumber, encode
 from contracts.codes import ErrorCode
 from contracts.events import AdminAct
 from contracts.ids import UserId, Uuid
@@ -24,9 +24,7 @@ from kit.tokens import Principal, Role
 router = APIRouter(tags=["pushes"])
 
 PAGE_MAX = 1_000
-_ID_MAX = 2**53 - 1
-"""More than there will ever be; every JSON reader knows it exactly."""
-DeadId = Annotated[WholeNumber, Field(ge=1, le=_ID_MAX)]
+DeadId = PositiveNumber
 _BODY_ERRORS = (ErrorCode.VALIDATION_FAILED, ErrorCode.MALFORMED_JSON, ErrorCode.PAYLOAD_TOO_LARGE)
 _AWAY = "The notifier does not answer right now."
 
@@ -76,7 +74,7 @@ async def acknowledge(push_id: Uuid, request: Request, principal: PrincipalDep) 
 async def list_dead(
     request: Request,
     principal: PrincipalDep,
-    after_id: Annotated[int, Query(ge=0, le=_ID_MAX)] = 0,
+    after_id: Annotated[int, Query(ge=0, le=WHOLE_NUMBER_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     user_id: UserId | None = None,
     provider: Annotated[str | None, Query(pattern="^[a-z]{1,32}$")] = None,
