@@ -53,8 +53,6 @@ def dev_options() -> StackOptions:
         edges=2,
         rate_limits=True,
         ports=ports,
-        # The story of a message ends with what became of its push.
-        env={"chat-api": {"NATTER_NOTIFIER_URL": f"http://127.0.0.1:{ports['notifier']}"}},
         port_variables=variables,
         log_to=sys.stdout,
     )

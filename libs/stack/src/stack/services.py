@@ -120,6 +120,8 @@ def environment_of(service: str, options: StackOptions, secrets: Secrets, addres
     if addresses.database_url is not None and service != "ws-edge":  # an edge never opens Postgres
         environment["NATTER_DATABASE_URL"] = addresses.database_url
         environment["NATTER_DATABASE_PASSWORD"] = secrets.postgres_password
+    if service == "chat-api" and options.notifier and "notifier" in options.ports:
+        environment["NATTER_NOTIFIER_URL"] = f"http://{ports.HOST}:{options.ports['notifier']}"
     return environment
 
 

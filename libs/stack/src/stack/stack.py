@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -248,7 +249,7 @@ class Stack:
             self._links[service, server] = link
 
     async def _start_services(self) -> None:
-        options, runtime, secrets = self.options, self._known_runtime, self._known_secrets
+        options, runtime, secrets = self._with_a_known_notifier(), self._known_runtime, self._known_secrets
         addresses = self._addresses_for(None)
         for spec in service_specs(options):
             self._services[spec.name] = Service(spec, options, runtime, secrets, self._addresses_for(spec.name))
@@ -261,6 +262,13 @@ class Stack:
         # Edges never see the database and need not wait for its migrations.
         edges = (service.start() for service in self._services.values() if not service.needs_database)
         await all_or_none([start_with_database(), *edges])
+
+    def _with_a_known_notifier(self) -> StackOptions:
+        """The options with a port for the notifier: chat-api asks it for what became of pushes, and starts beside it."""
+        options = self.options
+        if not (options.chat_api and options.notifier) or "notifier" in options.ports:
+            return options
+        return replace(options, ports={**options.ports, "notifier": ports.free_port()})
 
     def _addresses_for(self, service: str | None) -> Addresses:
         def at(server: str) -> str:

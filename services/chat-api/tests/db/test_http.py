@@ -574,7 +574,8 @@ async def test_openapi_lists_each_route_s_errors(chat: Chat) -> None:
     for (method, path), operation in operations.items():
         statuses = set(operation["responses"])
         assert "503" in statuses
-        assert "401" in statuses
+        # A key in the body stands for a token only where a device is unregistered by somebody who has logged out.
+        assert "401" in statuses or operation.get("security") == [], (method, path)
         assert "429" in statuses
         if "requestBody" in operation:
             assert {"413", "422"} <= statuses, (method, path)
