@@ -41,8 +41,11 @@ def check_pushes(evidence: Evidence, record: Record, verdict: Verdict) -> None:
             if why_not:
                 text = row.content if row is not None else push.event_id
                 verdict.add(WRONG_PUSH, f"{text!r} was pushed to {push.user_id} ({push.reason}), but {why_not}")
+    decided = {(push.event_id, push.user_id): push for push in evidence.pushes}
     for row, user_id in missing(evidence, record):
-        verdict.add(MISSING_PUSH, f"{row.content!r} reached no device of {user_id}, and no push was sent")
+        decision = decided.get((row.event_id, user_id))
+        why = "nobody handed it over" if decision is None else decision.skip_reason or decision.state
+        verdict.add(MISSING_PUSH, f"{row.content!r} reached no device of {user_id}, and no push was sent ({why})")
     rows = Counter((push.event_id, push.user_id) for push in evidence.pushes)
     for (event_id, user_id), times in rows.items():
         if times > 1:

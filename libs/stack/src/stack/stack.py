@@ -264,7 +264,7 @@ class Stack:
         await all_or_none([start_with_database(), *edges])
 
     def _with_a_known_notifier(self) -> StackOptions:
-        """The options with a port for the notifier: chat-api asks it for what became of pushes, and starts beside it."""
+        """The options with a port for the notifier: chat-api, which starts beside it, asks it what became of pushes."""
         options = self.options
         if not (options.chat_api and options.notifier) or "notifier" in options.ports:
             return options

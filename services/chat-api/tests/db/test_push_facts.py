@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -80,6 +79,18 @@ class Talk:
         return PushQuestion(
             user_id=self.bob, event_id=str(event), conversation_id=self.c, message_id=told["id"], seq=told["seq"]
         )
+
+    async def told(self, notes: SyncNotes, cursor: str) -> None:
+        """Bob's device syncs from there to the end of the record."""
+        newest: int = await self.db.fetchval("SELECT max(txid::text::bigint) FROM events")
+
+        async def settled() -> bool:
+            fence: int = await self.db.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            return fence > newest
+
+        await eventually(settled, "no transaction of somebody else holds the fence back")
+        await self.call("GET", "/v1/sync", self.bob, params={"cursor": cursor})
+        await notes.flush()
 
     async def facts(self, *questions: PushQuestion) -> list[DeliveryFacts]:
         """What is answered."""
@@ -165,12 +176,7 @@ async def test_what_was_in_a_sync_counts_as_delivered(talk: Talk, notes: SyncNot
     """Up to there, and for whoever asked; a snapshot alone tells nobody of a message."""
     cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
     first = await talk.say()
-    # The fence may be below a transaction of somebody else for a moment.
-    page: dict[str, Any] = {"events": []}
-    async with asyncio.timeout(20):
-        while not page["events"]:
-            page = await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor})
-    await notes.flush()
+    await talk.told(notes, cursor)
     second = await talk.say()
     assert [one.synced for one in await talk.facts(first, second)] == [True, False]
     hers = first.model_copy(update={"user_id": talk.alice})
@@ -181,13 +187,32 @@ async def test_an_older_sync_never_takes_a_place_back(talk: Talk, notes: SyncNot
     """Two devices sync; the one that is behind changes nothing."""
     cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
     asked = [await talk.say() for _ in range(3)]
-    async with asyncio.timeout(20):
-        while len((await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor}))["events"]) < 3:
-            pass
-    await notes.flush()
+    await talk.told(notes, cursor)
     await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor, "limit": 1})
     await notes.flush()
     assert [one.synced for one in await talk.facts(*asked)] == [True, True, True]
+
+
+async def test_a_new_device_is_told_of_what_comes_after_its_snapshot(talk: Talk, notes: SyncNotes) -> None:
+    """What was there before stands in a conversation that the snapshot names, and nobody has shown it."""
+    before = await talk.say()
+    cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
+    after = await talk.say()
+    await talk.told(notes, cursor)
+    assert [one.synced for one in await talk.facts(before, after)] == [False, True]
+
+
+async def test_who_comes_back_was_not_told_of_what_he_missed(talk: Talk, notes: SyncNotes) -> None:
+    """He was no member when he synced: the message was in no page."""
+    cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
+    missed = await talk.say()
+    path = f"/v1/conversations/{talk.c}/participants"
+    await talk.call("DELETE", f"{path}/{talk.bob}", talk.alice, status=204)
+    await talk.told(notes, cursor)
+    await talk.call("POST", path, talk.alice, json={"user_ids": [talk.bob]})
+    later = await talk.say()
+    await talk.told(notes, cursor)
+    assert [one.synced for one in await talk.facts(missed, later)] == [False, True]
 
 
 async def test_how_a_user_stands(talk: Talk) -> None:

@@ -43,7 +43,7 @@ FILL = [
     FROM generate_series(1, 2000) n, generate_series(2, 6) seq
     """,
     "INSERT INTO delivered SELECT md5(n::text)::uuid, 'busy', 6 FROM generate_series(1, 2000) n",
-    "INSERT INTO synced SELECT 'user-' || n, pg_current_xact_id(), n, now() FROM generate_series(1, 5000) n",
+    "INSERT INTO synced SELECT 'user-' || n, '0', 0, pg_current_xact_id(), n, now() FROM generate_series(1, 5000) n",
     "INSERT INTO mutes SELECT md5(n::text)::uuid, 'busy', NULL FROM generate_series(1, 2000) n",
     "INSERT INTO users SELECT 'user-' || n, NULL, '{}', now() FROM generate_series(1, 5000) n",
 ]

@@ -15,14 +15,10 @@ from chat_api.commands import handlers
 from chat_api.settings import ChatApiSettings
 from chat_api.store.database import create_engine
 from chat_api.store.unit_of_work import PostgresUnitOfWork
-from chat_api.sync_notes import SyncNotes
+from chat_api.sync_notes import SyncNotes, Told
 from chat_api.testing import create, register, send
 from chat_api.testing_http import Served, served
 from chat_api.testing_world import eventually
-from contracts.envelope import Envelope
-from contracts.events import UserRegistered
-from contracts.ids import new_id
-from contracts.times import now
 
 ALICE, BOB = "alice", "bob"
 
@@ -42,28 +38,23 @@ async def http(
         yield made
 
 
-def event(txid: int, position: int) -> Envelope:
-    """Some event at that place of the record."""
-    data = UserRegistered(user_id=BOB, roles=(), registered_at=now())
-    return Envelope(
-        id=new_id(),
-        source="/natter/chat-api",
-        type=data.type,
-        subject="user:bob",
-        time=now(),
-        data=data.model_dump(mode="json"),
-        seq=1,
-        position=position,
-        dataversion=1,
-        partitionkey="user:bob",
-        txid=txid,
-    )
+def until(txid: int, position: int, *, since: tuple[int, int] = (0, 0)) -> Told:
+    """A part of the record."""
+    return Told(since, (txid, position))
 
 
-async def places(db: asyncpg.Connection[Any]) -> dict[str, tuple[int, int]]:
+async def parts(db: asyncpg.Connection[Any]) -> dict[str, Told]:
     """What is written down."""
-    rows = await db.fetch("SELECT user_id, txid::text AS txid, position FROM synced")
-    return {row["user_id"]: (int(row["txid"]), row["position"]) for row in rows}
+    rows = await db.fetch(
+        "SELECT user_id, since_txid::text::bigint, since_position, until_txid::text::bigint, until_position FROM synced"
+    )
+    return {user_id: Told((a, b), (c, d)) for user_id, a, b, c, d in map(tuple, rows)}
+
+
+async def place(db: asyncpg.Connection[Any], event: dict[str, Any]) -> tuple[int, int]:
+    """Where an event of a page stands."""
+    txid = await db.fetchval("SELECT txid::text::bigint FROM events WHERE position = $1", event["position"])
+    return txid, event["position"]
 
 
 async def sync(http: Served, db: asyncpg.Connection[Any], cursor: str | None = None, **params: Any) -> dict[str, Any]:
@@ -82,43 +73,70 @@ async def sync(http: Served, db: asyncpg.Connection[Any], cursor: str | None = N
 async def test_what_was_in_a_page_is_noted(
     http: Served, uow: PostgresUnitOfWork, db: asyncpg.Connection[Any], notes: SyncNotes
 ) -> None:
-    """Up to the last event of the last page, page by page; a snapshot and an empty page tell of no event."""
+    """From cursor to cursor, page by page; a snapshot tells of no event."""
     for user_id in (ALICE, BOB):
         await handlers.register_user(register(user_id), uow, actor_id="host", password_hash=None, once=None, status=201)
     c = await handlers.create_conversation(create(ALICE, BOB), uow, None, 201)
     snapshot = await sync(http, db)
     await notes.flush()
-    assert await places(db) == {}
+    assert await parts(db) == {}
     for _ in range(3):
         await handlers.send_messages([send(c, ALICE)], uow)
     first = await sync(http, db, snapshot["next_cursor"], limit=2)
     assert (len(first["events"]), first["has_more"]) == (2, True)
     await notes.flush()
-    assert (await places(db))[BOB][1] == first["events"][-1]["position"]
+    begin = (await parts(db))[BOB].since
+    assert await parts(db) == {BOB: Told(begin, await place(db, first["events"][-1]))}
     second = await sync(http, db, first["next_cursor"], limit=2)
     await notes.flush()
-    noted = await places(db)
-    assert noted == {BOB: noted[BOB]}
-    assert noted[BOB][1] == second["events"][-1]["position"]
+    noted = await parts(db)
+    assert noted[BOB].since == begin < await place(db, first["events"][0])
+    assert noted[BOB].until >= await place(db, second["events"][-1])
     assert (await sync(http, db, second["next_cursor"]))["events"] == []
     await notes.flush()
-    assert await places(db) == noted
+    assert (await parts(db))[BOB].since == begin
+    assert (await parts(db))[BOB].until >= noted[BOB].until
 
 
-async def test_a_place_only_moves_forward(db: asyncpg.Connection[Any], notes: SyncNotes, engine: AsyncEngine) -> None:
-    """In the record's order, which is not that of positions; whoever writes, and in whatever order."""
-    notes.note(BOB, event(7, 30))
-    notes.note(BOB, event(8, 20))
-    notes.note(BOB, event(7, 99))
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ([(0, 7), (7, 9)], (0, 9)),
+        ([(7, 9), (0, 7)], (0, 9)),
+        ([(0, 5), (3, 9)], (0, 9)),
+        ([(3, 9), (0, 5)], (0, 9)),
+        ([(0, 9), (3, 5)], (0, 9)),
+        ([(3, 5), (0, 9)], (0, 9)),
+        ([(0, 5), (6, 9)], (6, 9)),
+        ([(6, 9), (0, 5)], (6, 9)),
+        ([(0, 5), (6, 9), (5, 6)], (5, 9)),
+        ([(0, 5), (5, 5)], (0, 5)),
+    ],
+)
+async def test_parts_that_touch_are_joined(
+    db: asyncpg.Connection[Any], engine: AsyncEngine, told: list[tuple[int, int]], kept: tuple[int, int], at_once: bool
+) -> None:
+    """Of two with a gap the later is kept; whoever writes, at once or one after the other."""
+    notes = SyncNotes(engine)
+    for since, end in told:
+        notes.note(BOB, Told((since, 1), (end, 1)))
+        if not at_once:
+            await notes.flush()
+            notes = SyncNotes(engine)
     await notes.flush()
-    assert await places(db) == {BOB: (8, 20)}
-    other = SyncNotes(engine)
-    other.note(BOB, event(8, 19))
-    await other.flush()
-    assert await places(db) == {BOB: (8, 20)}
-    other.note(BOB, event(9, 1))
-    await other.flush()
-    assert await places(db) == {BOB: (9, 1)}
+    assert await parts(db) == {BOB: Told((kept[0], 1), (kept[1], 1))}
+
+
+async def test_a_place_is_one_of_the_record_s_order(db: asyncpg.Connection[Any], notes: SyncNotes) -> None:
+    """Which is not that of positions."""
+    notes.note(BOB, until(7, 30))
+    await notes.flush()
+    notes.note(BOB, until(8, 20, since=(7, 30)))
+    await notes.flush()
+    notes.note(BOB, until(7, 99, since=(7, 1)))
+    await notes.flush()
+    assert await parts(db) == {BOB: until(8, 20)}
 
 
 async def test_what_waits_is_bounded(
@@ -128,9 +146,9 @@ async def test_what_waits_is_bounded(
     monkeypatch.setattr(sync_notes, "USERS_MAX", 5)
     monkeypatch.setattr(sync_notes, "BATCH_MAX", 2)
     for n in range(8):
-        notes.note(f"user-{n}", event(1, n + 1))
+        notes.note(f"user-{n}", until(1, n + 1))
     await notes.flush()
-    assert await places(db) == {f"user-{n}": (1, n + 1) for n in range(3, 8)}
+    assert await parts(db) == {f"user-{n}": until(1, n + 1) for n in range(3, 8)}
 
 
 async def test_two_processes_note_the_same_users(
@@ -141,10 +159,10 @@ async def test_two_processes_note_the_same_users(
     one, two = SyncNotes(engine), SyncNotes(other)
     for round_ in range(10):
         for n in range(200):
-            one.note(f"user-{n}", event(round_ + 1, n + 1))
-            two.note(f"user-{199 - n}", event(round_ + 1, 1000))
+            one.note(f"user-{n}", until(round_ + 1, n + 1))
+            two.note(f"user-{199 - n}", until(round_ + 1, 1000))
         await asyncio.gather(one.flush(), two.flush())
-    assert set((await places(db)).values()) == {(10, 1000)}
+    assert set((await parts(db)).values()) == {until(10, 1000)}
     await other.dispose()
 
 
@@ -156,17 +174,17 @@ async def test_what_cannot_be_written_stops_nothing(
     notes = SyncNotes(made)
     background(notes.run())
     await db.execute("ALTER TABLE synced RENAME TO hidden")
-    notes.note(ALICE, event(1, 1))
+    notes.note(ALICE, until(1, 1))
     await eventually(lambda: _nothing_waits(notes), "the note was tried")
     await db.execute("ALTER TABLE hidden RENAME TO synced")
 
     async def noted() -> bool:
-        notes.note(BOB, event(1, 1))
-        return BOB in await places(db)
+        notes.note(BOB, until(1, 1))
+        return BOB in await parts(db)
 
     await eventually(noted, "bob's place is written")
     await made.dispose()
 
 
 async def _nothing_waits(notes: SyncNotes) -> bool:
-    return not notes._reached
+    return not notes._told

@@ -17,9 +17,9 @@ from chat_api.http.schemas import SyncOut, public_event
 from chat_api.http.sync_cursor import IncrementCursor, SnapshotCursor, user_mark
 from chat_api.store import sync
 from chat_api.store.database import translated
+from chat_api.sync_notes import Told
 from contracts.codec import encode
 from contracts.codes import ErrorCode
-from contracts.envelope import Envelope
 
 router = APIRouter(tags=["sync"])
 
@@ -46,7 +46,7 @@ async def catch_up(
     order; around the moment of a snapshot something may come twice, and is known by stream and seq."""
     user_id = principal.user_id
     place = None if cursor is None else sync_cursor.read(cursor)
-    last: Envelope | None = None
+    told: Told | None = None
     async with translated(), sync.snapshot(context.engine) as connection:
         stand = await sync.stand(connection, user_id)
         now_s = int(time.time())
@@ -61,15 +61,15 @@ async def catch_up(
             )
         )
         if isinstance(place, IncrementCursor) and not reset:
-            page, last = await _increment(connection, user_id, place, stand.fence, limit)
+            page, told = await _increment(connection, user_id, place, stand.fence, limit)
         else:
             if not isinstance(place, SnapshotCursor) or reset:
                 place = SnapshotCursor(user_mark(user_id), now_s, stand.fence, stand.user_seq, sync.FIRST_ID)
             page = await _snapshot(connection, user_id, place, min(limit, SNAPSHOT_MAX))
             page.reset = reset
     answer = Response(encode(page), media_type="application/json")
-    if last is not None:
-        context.sync_notes.note(user_id, last)
+    if told is not None:
+        context.sync_notes.note(user_id, told)
     return answer
 
 
@@ -92,8 +92,8 @@ async def _snapshot(connection: AsyncConnection, user_id: str, place: SnapshotCu
 
 async def _increment(
     connection: AsyncConnection, user_id: str, place: IncrementCursor, fence: int, limit: int
-) -> tuple[SyncOut, Envelope | None]:
-    """The page, and the last event in it."""
+) -> tuple[SyncOut, Told]:
+    """The page, and the part of the record that it tells of."""
     found = await sync.events(connection, user_id, txid=place.txid, position=place.position, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     # A transaction that is still running may yet add events at the fence, never below it.
@@ -103,4 +103,4 @@ async def _increment(
         next_cursor=sync_cursor.write(IncrementCursor(place.user, int(time.time()), txid, position)),
         has_more=more,
     )
-    return out, page[-1] if page else None
+    return out, Told((place.txid, place.position), (txid, position))

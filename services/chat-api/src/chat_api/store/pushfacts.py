@@ -27,7 +27,13 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
 # then nothing speaks against the push.
 _DELIVERIES = text("""
 SELECT q.ord, p.is_active, p.read_seq, c.title, m.message_id, m.deleted_at, m.content, r.device_types,
-       coalesce((y.txid, y.position) >= (e.txid, e.position), false) AS synced,
+       coalesce(
+           (y.since_txid, y.since_position) < (e.txid, e.position)
+           AND (y.until_txid, y.until_position) >= (e.txid, e.position)
+           -- Whoever had left when he synced, and came back, was not told of what he had missed.
+           AND (q.conversation_id IS NULL OR p.joined_seq <= e.seq),
+           false
+       ) AS synced,
        x.muted IS NOT NULL AS muted
 FROM unnest(CAST(:user_ids AS text[]), CAST(:event_ids AS uuid[]), CAST(:conversation_ids AS uuid[]),
             CAST(:message_ids AS uuid[]), CAST(:seqs AS bigint[])) WITH ORDINALITY
@@ -37,14 +43,16 @@ LEFT JOIN LATERAL (
 ) e ON true
 LEFT JOIN LATERAL (SELECT title FROM conversations WHERE conversation_id = q.conversation_id LIMIT 1) c ON true
 LEFT JOIN LATERAL (
-    SELECT is_active, read_seq FROM participants
+    SELECT is_active, read_seq, joined_seq FROM participants
     WHERE conversation_id = q.conversation_id AND user_id = q.user_id LIMIT 1
 ) p ON true
 LEFT JOIN LATERAL (
     SELECT message_id, deleted_at, CASE WHEN edited_at IS NOT NULL THEN left(content, :chars) END AS content
     FROM messages WHERE message_id = q.message_id LIMIT 1
 ) m ON true
-LEFT JOIN LATERAL (SELECT txid, position FROM synced WHERE user_id = q.user_id LIMIT 1) y ON true
+LEFT JOIN LATERAL (
+    SELECT since_txid, since_position, until_txid, until_position FROM synced WHERE user_id = q.user_id LIMIT 1
+) y ON true
 LEFT JOIN LATERAL (
     SELECT true AS muted FROM mutes
     WHERE conversation_id = q.conversation_id AND user_id = q.user_id AND (until IS NULL OR until > now()) LIMIT 1

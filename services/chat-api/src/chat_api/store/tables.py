@@ -385,8 +385,10 @@ synced = Table(
     "synced",
     metadata,
     Column("user_id", Text, primary_key=True),
-    Column("txid", Xid8(), nullable=False),
-    Column("position", BigInteger, nullable=False),
+    Column("since_txid", Xid8(), nullable=False),
+    Column("since_position", BigInteger, nullable=False),
+    Column("until_txid", Xid8(), nullable=False),
+    Column("until_position", BigInteger, nullable=False),
     _instant("at"),
 )
 

@@ -53,8 +53,10 @@ def upgrade() -> None:
     op.execute("""
         CREATE TABLE synced (
             user_id text PRIMARY KEY,
-            txid xid8 NOT NULL,
-            position bigint NOT NULL,
+            since_txid xid8 NOT NULL,
+            since_position bigint NOT NULL,
+            until_txid xid8 NOT NULL,
+            until_position bigint NOT NULL,
             at timestamptz NOT NULL
         )
     """)
