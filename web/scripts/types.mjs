@@ -9,7 +9,8 @@ const WEB = join(dirname(fileURLToPath(import.meta.url)), "..");
 const SCHEMAS = join(WEB, "../libs/contracts/schemas");
 const OPENAPI = join(WEB, "../docs/openapi.json");
 const TARGET = join(WEB, "src/service/generated");
-const BANNER = "// Made by scripts/types.mjs from what the servers publish; `npm run types` makes it anew. Not to be edited.\n\n";
+const BANNER =
+  "// Made by scripts/types.mjs from what the servers publish; `npm run types` makes it anew. Not to be edited.\n\n";
 
 const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 
@@ -28,7 +29,8 @@ function plain(schema) {
   for (const [key, value] of Object.entries(schema)) {
     if (key === "$schema" || key === "$defs" || (key === "title" && typeof value === "string")) continue;
     // Below `properties` the keys are names of fields, and a field may be called `title`.
-    kept[key] = key === "properties" ? Object.fromEntries(Object.entries(value).map(([n, v]) => [n, plain(v)])) : plain(value);
+    kept[key] =
+      key === "properties" ? Object.fromEntries(Object.entries(value).map(([n, v]) => [n, plain(v)])) : plain(value);
   }
   return kept;
 }
@@ -65,9 +67,16 @@ async function contracts() {
     unreachableDefinitions: true,
   });
   // The root exists only because the compiler wants one; its notes on where each definition was found say nothing here.
-  const notes = /\n? \*\n \* This interface was referenced by `Contracts`'s JSON-Schema\n \* via the `definition` "[^"]+"\.\n/g;
-  const said = /\/\*\*\n \* This interface was referenced by `Contracts`'s JSON-Schema\n \* via the `definition` "[^"]+"\.\n \*\/\n/g;
-  return BANNER + text.replace(/export interface Contracts \{\}?\s*\}?\n/, "").replace(said, "").replace(notes, "\n").trimStart();
+  const kept = text
+    .replace(/export interface Contracts \{\s*\}\n/, "")
+    .replace(
+      / \* This interface was referenced by `Contracts`'s JSON-Schema\n \* via the `definition` "[^"]+"\.\n/g,
+      "",
+    )
+    .replace(/( \*[ ]*\n)+(?= \*\/)/g, "")
+    .replace(/\/\*\*\n \*\/\n/g, "")
+    .replace(/[ ]+$/gm, "");
+  return BANNER + kept.trimStart();
 }
 
 async function openapi() {

@@ -125,7 +125,12 @@ export interface ChatSnapshot {
   /** Of `undefined` ids nothing was opened yet. */
   readonly timelines: Readonly<Record<string, TimelineView | undefined>>;
   /** Direct notifications and broadcasts, newest first. */
-  readonly notifications: readonly { readonly id: string; readonly title: string; readonly content: string; readonly at: number }[];
+  readonly notifications: readonly {
+    readonly id: string;
+    readonly title: string;
+    readonly content: string;
+    readonly at: number;
+  }[];
 }
 
 /** One user's chat on this device. Snapshots change identity exactly where something changed. */

@@ -2,115 +2,67 @@
 
 /**
  * What a socket is for.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConnectionType".
  */
 export type ConnectionType = ("chat" | "admin")
 /**
  * What kind of device a socket belongs to.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DeviceType".
  */
 export type DeviceType = ("mobile" | "desktop" | "tablet")
 /**
  * Stable `code` of an error, over HTTP (RFC 9457 problem) and in `error` frames alike.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ErrorCode".
  */
 export type ErrorCode = ("malformed_json" | "validation_failed" | "unauthenticated" | "token_expired" | "token_revoked" | "wrong_credentials" | "user_blocked" | "forbidden" | "not_found" | "method_not_allowed" | "already_exists" | "conflict" | "assignee_offline" | "idempotency_conflict" | "payload_too_large" | "unsupported_media_type" | "range_not_satisfiable" | "limit_reached" | "seq_out_of_range" | "unknown_user" | "unknown_action" | "rate_limited" | "unavailable" | "timeout" | "internal")
 /**
  * What a device runs.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Platform".
  */
 export type Platform = ("ios" | "android" | "web" | "other")
 /**
  * Whose push service a token belongs to.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushService".
  */
 export type PushService = ("fcm" | "apns" | "webpush" | "jpush" | "getui" | "umeng" | "stub")
 /**
  * Why a socket was closed; each member says whether a client should come back.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "CloseCode".
  */
 export type CloseCode = (1000 | 1001 | 1002 | 1007 | 1009 | 1011 | 1012 | 4400 | 4401 | 4403 | 4408 | 4409 | 4413 | 4429)
 /**
  * What a message holds.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MessageType".
  */
 export type MessageType = ("text" | "image" | "file" | "voice" | "system")
 /**
  * Who speaks: a person, or the system. Never a role name.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SenderType".
  */
 export type SenderType = ("chat" | "system")
 /**
  * What a client may write; `system` messages are made by the service alone.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DraftType".
  */
 export type DraftType = ("text" | "image" | "file" | "voice")
 /**
  * Why a delivery was handed to the notifier.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "OfflineReason".
  */
 export type OfflineReason = ("no_connection" | "unacknowledged" | "important_mobile" | "idle_desktop" | "active_desktop")
 /**
  * Why a push was not sent; stored, shown by the API, and a label of the metrics.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SkipReason".
  */
 export type SkipReason = ("not_a_message" | "own_message" | "excluded" | "unknown_version" | "deleted" | "read" | "delivered" | "left" | "blocked" | "turned_off" | "muted" | "active_desktop" | "large_room" | "no_device" | "no_provider" | "token_gone" | "digested" | "expired" | "dropped")
 /**
  * Where the push to one device stands.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DevicePushState".
  */
 export type DevicePushState = ("pending" | "accepted" | "skipped" | "failed")
 /**
  * Where a delivery stands: `pending` until every device of it is settled.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushState".
  */
 export type PushState = ("pending" | "sent" | "skipped" | "dead")
 /**
  * What an admin did.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "AdminAct".
  */
 export type AdminAct = ("disconnect_user" | "block_user" | "unblock_user" | "revoke_sessions" | "broadcast" | "replay_pushes" | "drop_pushes")
 /**
  * Why sessions ended.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SessionEnd".
  */
 export type SessionEnd = ("logout" | "password_changed" | "refresh_token_reused" | "revoked" | "disconnected")
 
 /**
  * Data of the `ack` to `send_message`: the message is committed. `duplicate` says that it already was.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Ack".
  */
 export interface Ack {
 client_msg_id: string
@@ -121,20 +73,14 @@ seq: number
 }
 /**
  * Data of `activity`, and of its `ack`: whether somebody sits before the device. A new socket counts as active.
- * 
+ *
  * What only idle desktops got becomes a push to the phone after a while.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Activity".
  */
 export interface Activity {
 active: boolean
 }
 /**
  * One entry of `GET /v1/admin/connections`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "AdminConnection".
  */
 export interface AdminConnection {
 connected_at: string
@@ -152,9 +98,6 @@ user_id: string
 }
 /**
  * An edge's counters since its start.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "EdgeFigures".
  */
 export interface EdgeFigures {
 by_device?: {
@@ -173,9 +116,6 @@ users?: number
 }
 /**
  * An edge is alive.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "EdgeLease".
  */
 export interface EdgeLease {
 edge_id: string
@@ -204,9 +144,6 @@ users?: number
 }
 /**
  * Answer of `GET /v1/admin/stats`, and data of a `stats` frame. Rates are per second over the last 10 s or so.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "AdminStats".
  */
 export interface AdminStats {
 at: string
@@ -235,9 +172,6 @@ users_online: number
 }
 /**
  * One stored file. `media_type` is what its bytes were found to be, not what the uploader said.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Attachment".
  */
 export interface Attachment {
 duration_ms?: (number | null)
@@ -249,9 +183,6 @@ size_bytes: number
 }
 /**
  * What arrives: the action is checked by the edge, the data by whoever handles that action.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ClientFrame".
  */
 export interface ClientFrame {
 action: string
@@ -263,9 +194,6 @@ traceparent?: (string | null)
 }
 /**
  * Data of an `error` frame; the socket stays open unless a close code follows.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "FrameError".
  */
 export interface FrameError {
 code: ErrorCode
@@ -274,9 +202,6 @@ retry_after_ms?: (number | null)
 }
 /**
  * Data of the `ack`, or the error, to be passed to the client as it is.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "CommandReply".
  */
 export interface CommandReply {
 ack?: ({
@@ -286,9 +211,6 @@ error?: (FrameError | null)
 }
 /**
  * What a client must keep to.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ServerLimits".
  */
 export interface ServerLimits {
 frame_bytes_max?: number
@@ -299,9 +221,6 @@ typing_expires_ms?: number
 }
 /**
  * First frame of every socket.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Connected".
  */
 export interface Connected {
 connection_id: string
@@ -327,11 +246,8 @@ typing_expires_ms?: number
 }
 /**
  * Data of the live `consult_updated` that all consultants and doctors get: a consult as it stands.
- * 
+ *
  * The people in the conversation get the event itself as a durable frame, of the same action.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultUpdate".
  */
 export interface ConsultUpdate {
 assignee_id?: (string | null)
@@ -343,9 +259,6 @@ topic?: (string | null)
 }
 /**
  * Data of `delivered`, for the sender: a device of `user_id` has had everything up to `seq`'s message.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DeliveredUpdate".
  */
 export interface DeliveredUpdate {
 conversation_id: string
@@ -354,9 +267,6 @@ user_id: string
 }
 /**
  * A registered device, without its token: an entry of `GET /v1/devices`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Device".
  */
 export interface Device {
 app_id: string
@@ -373,9 +283,6 @@ sandbox?: boolean
 }
 /**
  * The keys of a browser's subscription, base64url.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SubscriptionKeys".
  */
 export interface SubscriptionKeys {
 auth: string
@@ -383,11 +290,8 @@ p256dh: string
 }
 /**
  * Body of `POST /v1/devices`. The same (app_id, device_id) again replaces what was registered before.
- * 
+ *
  * `token` for every service but `webpush`; there it is the subscription's endpoint, and `keys` are needed, too.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DeviceDraft".
  */
 export interface DeviceDraft {
 app_id?: string
@@ -406,9 +310,6 @@ token: string
 }
 /**
  * `natter.control.disconnect`: close sockets of a user. Only those that match everything that is given.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Disconnect".
  */
 export interface Disconnect {
 /**
@@ -422,9 +323,6 @@ user_id: string
 }
 /**
  * One socket: seed row S6.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConnectionInfo".
  */
 export interface ConnectionInfo {
 connected_at: string
@@ -440,9 +338,6 @@ roles?: string[]
 }
 /**
  * All sockets that one edge holds of one user.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "EdgePresence".
  */
 export interface EdgePresence {
 connections: ConnectionInfo[]
@@ -451,14 +346,11 @@ instance: string
 }
 /**
  * An event as stored in the EVENTS stream.
- * 
+ *
  * `subject` is the stream (`conversation:<id>` or `user:<id>`), `seq` its gapless place there, `dataversion` the
  * version of `data`, `position` the event's number in the whole record (it may have gaps), and `partitionkey` what
  * must be handled in order. The order of the record is that of `(txid, position)`: numbers are given when a row is
  * written, and transactions do not end in the order in which they wrote.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Envelope".
  */
 export interface Envelope {
 data: {
@@ -480,18 +372,12 @@ type: string
 }
 /**
  * The answer instead, when there is none: `error` is a sentence, the same question may be asked again.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "FactsRefused".
  */
 export interface FactsRefused {
 error: string
 }
 /**
  * Data of `mark_read`: everything up to `seq` was read.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MarkRead".
  */
 export interface MarkRead {
 conversation_id: string
@@ -499,9 +385,6 @@ seq: number
 }
 /**
  * Who asks, as the token says, and over which socket.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Asker".
  */
 export interface Asker {
 connection_id: string
@@ -512,9 +395,6 @@ user_id: string
 }
 /**
  * `natter.command.mark_read`; its `ack` is a `ReadUpdate`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MarkReadCommand".
  */
 export interface MarkReadCommand {
 asker: Asker
@@ -522,9 +402,6 @@ read: MarkRead
 }
 /**
  * What makes a message of the system more than text; its text is the message's `content`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Notice".
  */
 export interface Notice {
 data?: ({
@@ -535,12 +412,9 @@ type: string
 }
 /**
  * A message as it is now: the same shape in HTTP answers, events and frames.
- * 
+ *
  * `seq` is its place in the conversation's gapless order. A deleted message stays as a tombstone: `deleted_at` is
  * set and `content` is empty.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Message".
  */
 export interface Message {
 attachment?: (Attachment | null)
@@ -567,9 +441,6 @@ seq: number
 }
 /**
  * What a client sends: the body of `POST /v1/conversations/{id}/messages` and the heart of `send_message`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MessageDraft".
  */
 export interface MessageDraft {
 attachment_id?: (string | null)
@@ -588,9 +459,6 @@ reply_to?: (string | null)
 }
 /**
  * Whether a user hears of a conversation by push; answer of `PUT /v1/conversations/{id}/mute`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Mute".
  */
 export interface Mute {
 conversation_id: string
@@ -599,9 +467,6 @@ until?: (string | null)
 }
 /**
  * Body of `PUT /v1/conversations/{id}/mute`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MuteDraft".
  */
 export interface MuteDraft {
 muted?: boolean
@@ -609,9 +474,6 @@ until?: (string | null)
 }
 /**
  * What was said to one user: data of a `direct_message` frame, and an entry of `GET /v1/notifications`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Notification".
  */
 export interface Notification {
 action?: (string | null)
@@ -634,9 +496,6 @@ user_id: string
 }
 /**
  * Body of `POST /v1/users/{id}/notifications`: seed row S2.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "NotificationDraft".
  */
 export interface NotificationDraft {
 action?: (string | null)
@@ -651,9 +510,6 @@ type: string
 }
 /**
  * Every day from `start` to `end` on the wall clock of `zone`; an `end` before `start` is on the next day.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "QuietHours".
  */
 export interface QuietHours {
 end: string
@@ -662,9 +518,6 @@ zone: string
 }
 /**
  * A user's wishes. What is None is as the deployment has it.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "NotificationSettings".
  */
 export interface NotificationSettings {
 grace_idle_desktop_s?: (number | null)
@@ -680,9 +533,6 @@ snooze_until?: (string | null)
 }
 /**
  * One event that one user's devices did not (all) get; unique by event and user.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "OfflineDelivery".
  */
 export interface OfflineDelivery {
 decided_at: string
@@ -692,11 +542,8 @@ user_id: string
 }
 /**
  * Data of `presence_subscribe`: replaces what this socket was subscribed to. An empty list ends it.
- * 
+ *
  * The `ack` holds the state of those whom the caller may see: who shares a conversation with them, or is staff.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PresenceSubscribe".
  */
 export interface PresenceSubscribe {
 /**
@@ -706,9 +553,6 @@ user_ids: string[]
 }
 /**
  * `natter.command.presence`; its `ack` is a `PresenceStates` of those whom the asker may see.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PresenceCommand".
  */
 export interface PresenceCommand {
 asker: Asker
@@ -716,9 +560,6 @@ subscribe: PresenceSubscribe
 }
 /**
  * Data of `presence`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PresenceUpdate".
  */
 export interface PresenceUpdate {
 device_types?: DeviceType[]
@@ -727,18 +568,12 @@ user_id: string
 }
 /**
  * Data of the `ack` to `presence_subscribe`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PresenceStates".
  */
 export interface PresenceStates {
 users: PresenceUpdate[]
 }
 /**
  * One field that was wrong.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "FieldProblem".
  */
 export interface FieldProblem {
 field: string
@@ -746,9 +581,6 @@ message: string
 }
 /**
  * Body of every error. `code` is what a program branches on; docs/errors.md explains each.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Problem".
  */
 export interface Problem {
 code: ErrorCode
@@ -767,9 +599,6 @@ type: string
 }
 /**
  * Counters since a process' start, and gauges of this moment, by the names of its Prometheus metrics.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ProcessFigures".
  */
 export interface ProcessFigures {
 at: string
@@ -781,9 +610,6 @@ values?: {
 }
 /**
  * A registered device as the notifier needs it; never leaves the services.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushDevice".
  */
 export interface PushDevice {
 app_id: string
@@ -799,9 +625,6 @@ token: string
 }
 /**
  * A socket that is open now.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConnectionNow".
  */
 export interface ConnectionNow {
 device_type: DeviceType
@@ -809,9 +632,6 @@ idle?: boolean
 }
 /**
  * How one delivery stands. The answers are in the order of the questions.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DeliveryFacts".
  */
 export interface DeliveryFacts {
 content?: (string | null)
@@ -828,9 +648,6 @@ user_id: string
 }
 /**
  * How one user stands.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserFacts".
  */
 export interface UserFacts {
 badge?: number
@@ -857,9 +674,6 @@ snooze_until?: (string | null)
 }
 /**
  * The answer.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushFacts".
  */
 export interface PushFacts {
 at: string
@@ -868,9 +682,6 @@ users?: UserFacts[]
 }
 /**
  * One delivery: an event and a user.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushQuestion".
  */
 export interface PushQuestion {
 conversation_id?: (string | null)
@@ -881,9 +692,6 @@ user_id: string
 }
 /**
  * `natter.notifier.facts`. `user_ids` are asked for beside those of the questions.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushFactsCommand".
  */
 export interface PushFactsCommand {
 /**
@@ -897,9 +705,6 @@ user_ids?: string[]
 }
 /**
  * The push to one device; `device` is None when the provider addresses the user.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "DevicePush".
  */
 export interface DevicePush {
 accepted_at?: (string | null)
@@ -919,9 +724,6 @@ state: DevicePushState
 }
 /**
  * One row of `GET /v1/pushes` at the notifier.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "PushRecord".
  */
 export interface PushRecord {
 attempts?: number
@@ -941,9 +743,6 @@ user_id: string
 }
 /**
  * Data of `read`: how far somebody has read. Also the `ack` to `mark_read`, with what holds then.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ReadUpdate".
  */
 export interface ReadUpdate {
 conversation_id: string
@@ -952,9 +751,6 @@ user_id: string
 }
 /**
  * An edge's word that a frame reached a device: the pong to the ping behind the frame has come back.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Receipt".
  */
 export interface Receipt {
 connection_id: string
@@ -964,18 +760,12 @@ idle?: boolean
 }
 /**
  * Data of `refresh_token`: a new token of the same user, before the old one expires.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "RefreshToken".
  */
 export interface RefreshToken {
 token: string
 }
 /**
  * Answer of `POST /v1/devices`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "RegisteredDevice".
  */
 export interface RegisteredDevice {
 app_id: string
@@ -993,9 +783,6 @@ unregister_key: string
 }
 /**
  * Tokens that are good no more: of a user, if they were issued before `at`; or of one session.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Revocation".
  */
 export interface Revocation {
 at: string
@@ -1006,9 +793,6 @@ user_id: string
 }
 /**
  * Data of `send_message`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SendMessage".
  */
 export interface SendMessage {
 attachment_id?: (string | null)
@@ -1028,9 +812,6 @@ reply_to?: (string | null)
 }
 /**
  * `natter.command.send_message`: the edge vouches for the sender, whose token it has verified.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SendMessageCommand".
  */
 export interface SendMessageCommand {
 connection_id: string
@@ -1043,9 +824,6 @@ traceparent?: (string | null)
 }
 /**
  * Either the ack or the error, to be passed to the client as it is.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SendMessageReply".
  */
 export interface SendMessageReply {
 ack?: (Ack | null)
@@ -1053,18 +831,12 @@ error?: (FrameError | null)
 }
 /**
  * `natter.command.stats`: for edges that hold admins' sockets; its `ack` is an `AdminStats`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "StatsCommand".
  */
 export interface StatsCommand {
 asker: Asker
 }
 /**
  * Where a conversation stood when the snapshot was taken. The answer holds more: all that a list shows.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConversationHead".
  */
 export interface ConversationHead {
 id: string
@@ -1072,13 +844,10 @@ last_seq: number
 }
 /**
  * One page; ask again with `next_cursor` while `has_more`.
- * 
+ *
  * `conversations` and `user_seq` (the last seq of the user's own stream) are there on the pages of a snapshot only. On
  * the first page of a snapshot that answers a cursor, `reset` is true: what the client has may have a hole that no
  * increment fills. Conversations that a whole snapshot does not name are no longer the user's.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SyncPage".
  */
 export interface SyncPage {
 conversations?: (ConversationHead[] | null)
@@ -1090,9 +859,6 @@ user_seq?: (number | null)
 }
 /**
  * Body of `POST /v1/conversations/{id}/system-notifications`: seed row S5.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "SystemNotificationDraft".
  */
 export interface SystemNotificationDraft {
 data?: ({
@@ -1105,9 +871,6 @@ type: string
 }
 /**
  * `natter.notifier.gone`: a push service says that a token is good no more.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "TokenGone".
  */
 export interface TokenGone {
 device: string
@@ -1115,27 +878,18 @@ registered_at: string
 }
 /**
  * Whether something was removed.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "TokenGoneReply".
  */
 export interface TokenGoneReply {
 removed: boolean
 }
 /**
  * Data of the `ack` to `refresh_token`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "TokenRefreshed".
  */
 export interface TokenRefreshed {
 expires_at: string
 }
 /**
  * Data of a client's `typing`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "Typing".
  */
 export interface Typing {
 conversation_id: string
@@ -1143,9 +897,6 @@ is_typing: boolean
 }
 /**
  * `natter.command.typing`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "TypingCommand".
  */
 export interface TypingCommand {
 asker: Asker
@@ -1153,9 +904,6 @@ typing: Typing
 }
 /**
  * Data of a server's `typing`. Without renewal it is taken back after `TYPING_EXPIRES_MS`, by a frame too.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "TypingUpdate".
  */
 export interface TypingUpdate {
 conversation_id: string
@@ -1164,9 +912,6 @@ user_id: string
 }
 /**
  * One entry of `GET /v1/users/{id}/connections`.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserConnection".
  */
 export interface UserConnection {
 connected_at: string
@@ -1183,9 +928,6 @@ roles?: string[]
 }
 /**
  * Answer of `GET /v1/users/{id}/presence`: seed row S7.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserPresence".
  */
 export interface UserPresence {
 device_types?: DeviceType[]
@@ -1195,9 +937,6 @@ user_id: string
 }
 /**
  * Somebody gave a waiting consult to a consultant.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultAssignedV1".
  */
 export interface ConsultAssignedV1 {
 assigned_at: string
@@ -1207,9 +946,6 @@ conversation_id: string
 }
 /**
  * The consult is over; the conversation and its history stay.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultClosedV1".
  */
 export interface ConsultClosedV1 {
 by: string
@@ -1218,9 +954,6 @@ conversation_id: string
 }
 /**
  * The consult went from one consultant to another, or back into the queue (`to_id` is None).
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultHandedOverV1".
  */
 export interface ConsultHandedOverV1 {
 by: string
@@ -1231,9 +964,6 @@ to_id?: (string | null)
 }
 /**
  * A customer asks for somebody, and waits in the queue.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultOpenedV1".
  */
 export interface ConsultOpenedV1 {
 conversation_id: string
@@ -1243,9 +973,6 @@ topic?: (string | null)
 }
 /**
  * A consultant took the consult from the queue.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConsultTakenV1".
  */
 export interface ConsultTakenV1 {
 consultant_id: string
@@ -1254,9 +981,6 @@ taken_at: string
 }
 /**
  * A conversation was opened; the owner is a recipient like every participant.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConversationCreatedV1".
  */
 export interface ConversationCreatedV1 {
 conversation_id: string
@@ -1271,9 +995,6 @@ title?: (string | null)
 }
 /**
  * Title or metadata changed; both are given as they are now.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ConversationUpdatedV1".
  */
 export interface ConversationUpdatedV1 {
 conversation_id: string
@@ -1286,9 +1007,6 @@ updated_by: string
 }
 /**
  * A message was accepted.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MessageCreatedV1".
  */
 export interface MessageCreatedV1 {
 attachment?: (Attachment | null)
@@ -1316,9 +1034,6 @@ seq: number
 }
 /**
  * A message was deleted: the tombstone that stays.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MessageDeletedV1".
  */
 export interface MessageDeletedV1 {
 attachment?: (Attachment | null)
@@ -1345,9 +1060,6 @@ seq: number
 }
 /**
  * A message's text changed: the message as it is now. Its `seq` is still that of its creation.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "MessageEditedV1".
  */
 export interface MessageEditedV1 {
 attachment?: (Attachment | null)
@@ -1374,9 +1086,6 @@ seq: number
 }
 /**
  * A user became a participant: sees the conversation from here on, and its history.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ParticipantJoinedV1".
  */
 export interface ParticipantJoinedV1 {
 added_by: string
@@ -1386,9 +1095,6 @@ user_id: string
 }
 /**
  * A user left or was removed: sees this event as the last one.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "ParticipantLeftV1".
  */
 export interface ParticipantLeftV1 {
 conversation_id: string
@@ -1398,9 +1104,6 @@ user_id: string
 }
 /**
  * An admin did something, recorded in the admin's own stream.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserAdminActedV1".
  */
 export interface UserAdminActedV1 {
 act: AdminAct
@@ -1413,9 +1116,6 @@ user_id: string
 }
 /**
  * The user may not use the service any more: every session is over.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserBlockedV1".
  */
 export interface UserBlockedV1 {
 blocked_at: string
@@ -1424,9 +1124,6 @@ user_id: string
 }
 /**
  * The user's own note of a new membership: how a device that was away learns of a conversation.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserConversationJoinedV1".
  */
 export interface UserConversationJoinedV1 {
 at_seq: number
@@ -1436,9 +1133,6 @@ user_id: string
 }
 /**
  * The user's own note of a membership's end: the conversation can no longer tell this user itself.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserConversationLeftV1".
  */
 export interface UserConversationLeftV1 {
 at_seq: number
@@ -1448,9 +1142,6 @@ user_id: string
 }
 /**
  * The user muted a conversation, or took that back.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserConversationMutedV1".
  */
 export interface UserConversationMutedV1 {
 changed_at: string
@@ -1461,9 +1152,6 @@ user_id: string
 }
 /**
  * The system said something to one user: on every device, and a push if there is none.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserNotifiedV1".
  */
 export interface UserNotifiedV1 {
 device_types?: DeviceType[]
@@ -1471,9 +1159,6 @@ notification: Notification
 }
 /**
  * The user has read a conversation up to `seq` (monotonic).
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserReadAdvancedV1".
  */
 export interface UserReadAdvancedV1 {
 conversation_id: string
@@ -1483,9 +1168,6 @@ user_id: string
 }
 /**
  * A user became known. Secrets are never part of an event.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserRegisteredV1".
  */
 export interface UserRegisteredV1 {
 name?: (string | null)
@@ -1495,9 +1177,6 @@ user_id: string
 }
 /**
  * Tokens of one session, or of all of a user's sessions up to now, are good no more.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserSessionsEndedV1".
  */
 export interface UserSessionsEndedV1 {
 by: string
@@ -1508,9 +1187,6 @@ user_id: string
 }
 /**
  * The user's wishes about notifications, whole, as they are now.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserSettingsChangedV1".
  */
 export interface UserSettingsChangedV1 {
 changed_at: string
@@ -1519,9 +1195,6 @@ user_id: string
 }
 /**
  * The user may sign in again.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserUnblockedV1".
  */
 export interface UserUnblockedV1 {
 by: string
@@ -1530,9 +1203,6 @@ user_id: string
 }
 /**
  * A user's name or roles changed; both are given as they are now.
- * 
- * This interface was referenced by `Contracts`'s JSON-Schema
- * via the `definition` "UserUpdatedV1".
  */
 export interface UserUpdatedV1 {
 name?: (string | null)

@@ -164,7 +164,11 @@ export interface Connection {
   /** What went over the wire, for whoever looks for a mistake. */
   onRaw(listener: (frame: RawFrame) => void): Cancel;
   /** Asks, and resolves with the answer's data; rejects with `RequestError`. */
-  ask(action: string, data: Readonly<Record<string, unknown>>, options?: AskOptions): Promise<Readonly<Record<string, unknown>>>;
+  ask(
+    action: string,
+    data: Readonly<Record<string, unknown>>,
+    options?: AskOptions,
+  ): Promise<Readonly<Record<string, unknown>>>;
   /** Sends without waiting for an answer; false if there is no connection. */
   send(action: string, data: Readonly<Record<string, unknown>>): boolean;
   /** Whether somebody sits before this device; told to the server, also on later sockets. */
