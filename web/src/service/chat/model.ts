@@ -157,6 +157,8 @@ export interface ChatStore {
   mute(conversationId: string, muted: boolean): Promise<void>;
   /** Where an attachment's content is; the URL is an object URL of this page, freed by `release`. */
   attachmentUrl(attachmentId: string): Promise<string>;
+  /** Says that one caller of `attachmentUrl` needs it no longer; the last one frees the URL. */
+  release(attachmentId: string): void;
   consult: {
     /** A customer asks for somebody. Its conversation's id. */
     open(subject: string): Promise<string>;
