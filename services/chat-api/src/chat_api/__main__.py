@@ -72,8 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(settings: ChatApiSettings, given: argparse.Namespace) -> int:
     from chat_api.bootstrap import Process, Role
+    from chat_api.http.web import PagesMissing
 
-    await Process(settings, Role(given.command)).run()
+    try:
+        await Process(settings, Role(given.command)).run()
+    except PagesMissing as missing:
+        _complain(str(missing))
+        return 2
     return 0
 
 

@@ -84,6 +84,14 @@ class ChatApiSettings(DatabaseSettings):
     """How long it is kept which device had what; 0: not at all."""
     notifier_url: str = Field(default="", pattern=r"^(https?://[^/@?#]+/?)?$")
     """Where the notifier answers, for the story of a message's delivery; empty: its decisions are not asked for."""
+    web_dir: str = ""
+    """A folder with built pages (`make web`), served beside the API; empty: none are."""
+    web_ws_urls: str = Field(default="", pattern=r"^(wss?://[^\s,;'\"]+(\s*,\s*wss?://[^\s,;'\"]+)*)?$")
+    """Where those pages find the edges, with commas; empty: `/v1/ws` of the pages' own origin."""
+    web_vapid_public_key: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
+    """The key to which pages subscribe for Web Push (base64url): the public one of `NATTER_WEBPUSH_PRIVATE_KEY`."""
+    web_demo: bool = False
+    """Whether the login page shows the demo accounts of `make dev`. Never in production."""
 
     attachments: Literal["nats", "s3"] = Field(
         default="nats", validation_alias=AliasChoices("ATTACHMENTS", "NATTER_ATTACHMENTS")

@@ -26,6 +26,7 @@ from chat_api.http import (
     signals,
     sync,
     users,
+    web,
 )
 from chat_api.http.context import Context
 from chat_api.http.limits import RequestLimits
@@ -67,6 +68,7 @@ def create_app(context: Context) -> FastAPI:
     # Host applications call the send path as they did before, without a version in front.
     app.include_router(messages.seed_router, include_in_schema=False)
     app.include_router(health.router(context.health))
+    web.install(app, context.settings)
     errors.install(app)
     # The one that is added last is the first to see a request.
     app.add_middleware(RateLimits, access=context.access)

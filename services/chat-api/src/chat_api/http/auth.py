@@ -77,7 +77,10 @@ _UNREGISTER = re.compile(r"/v1/devices/[^/]+/unregister\Z")
 def _needs_token(path: str) -> bool:
     if _UNREGISTER.match(path):
         return False
-    return path.startswith(("/v1/", "/chat/")) and path not in _WITHOUT_TOKEN
+    # The seed's own path, which host applications call; what else begins like it is a page.
+    if path.startswith("/chat/"):
+        return path.endswith("/send")
+    return path.startswith("/v1/") and path not in _WITHOUT_TOKEN
 
 
 async def principal(request: Request) -> Principal:

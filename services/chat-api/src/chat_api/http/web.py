@@ -1,0 +1,130 @@
+"""The pages of the browser, built by `web/`: served beside the API, and never in its way.
+
+Everything of the page comes from this origin, and no script stands in a page: the policy says so to the browser. A
+proxy that serves the pages itself says the same (`deploy/nginx`).
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from chat_api.settings import ChatApiSettings
+
+PAGES = ("/", "/login", "/chat", "/chat/{id}", "/admin", "/test-websocket")
+"""Addresses that the application in the browser knows; each of them is answered with its one document."""
+INDEX, CONFIG = "index.html", "/config.json"
+_FOREVER = "public, max-age=31536000, immutable"
+_ASK_FIRST = "no-cache"
+
+# Not every system knows them, and a browser runs no script of an unknown type.
+mimetypes.add_type("text/javascript", ".js")
+mimetypes.add_type("application/manifest+json", ".webmanifest")
+
+
+class PagesMissing(Exception):
+    """`NATTER_WEB_DIR` names a folder without built pages."""
+
+
+def install(app: FastAPI, settings: ChatApiSettings) -> None:
+    """Add the pages to the application; nothing happens without `NATTER_WEB_DIR`. Raises `PagesMissing`.
+
+    Comes after every other route: a path that the API knows is the API's.
+    """
+    if not settings.web_dir:
+        return
+    folder = Path(settings.web_dir).resolve()
+    if not (folder / INDEX).is_file():
+        raise PagesMissing(f"NATTER_WEB_DIR={settings.web_dir}: there is no {INDEX}; `make web` builds it")
+    pages = _Pages(folder, settings)
+    for path in PAGES:
+        app.router.routes.append(Route(path, pages.index, methods=["GET"]))
+    app.router.routes.append(Route(CONFIG, pages.config, methods=["GET"]))
+    app.router.routes.append(Route("/assets/{path:path}", pages.asset, methods=["GET"]))
+    for file in sorted(folder.iterdir()):
+        # What else lies beside the document: the service worker, an icon.
+        if file.is_file() and file.name != INDEX:
+            app.router.routes.append(Route(f"/{file.name}", pages.file(file), methods=["GET"]))
+
+
+def policy(socket_urls: tuple[str, ...] = ()) -> str:
+    """The Content-Security-Policy of each page; `socket_urls` are edges on other origins than the page's."""
+    # Components set style elements and attributes; a style runs nothing.
+    rules = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "worker-src": "'self'",
+        "style-src": "'self' 'unsafe-inline'",
+        "img-src": "'self' blob: data:",
+        "media-src": "'self' blob:",
+        "font-src": "'self'",
+        "manifest-src": "'self'",
+        "connect-src": " ".join(("'self'", *(_origin(url) for url in socket_urls))),
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "object-src": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def headers(socket_urls: tuple[str, ...] = ()) -> dict[str, str]:
+    """What every answer with something of the page carries."""
+    return {
+        "Content-Security-Policy": policy(socket_urls),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    }
+
+
+class _Pages:
+    """Answers; the headers are made once."""
+
+    def __init__(self, folder: Path, settings: ChatApiSettings) -> None:
+        sockets = tuple(url for url in (part.strip() for part in settings.web_ws_urls.split(",")) if url)
+        self._folder = folder
+        self._headers = headers(sockets)
+        self._config = {
+            # Empty: the page's own origin.
+            "api_url": "",
+            "ws_urls": list(sockets),
+            **({"vapid_public_key": settings.web_vapid_public_key} if settings.web_vapid_public_key else {}),
+            "demo": settings.web_demo,
+        }
+
+    async def index(self, _request: Request) -> Response:
+        """The one document of all pages: it names the files of this build, so nobody keeps it."""
+        return FileResponse(self._folder / INDEX, headers=self._headers | {"Cache-Control": _ASK_FIRST})
+
+    async def config(self, _request: Request) -> Response:
+        """What this installation is: read by the page before anything else."""
+        return JSONResponse(self._config, headers=self._headers | {"Cache-Control": "no-store"})
+
+    async def asset(self, request: Request) -> Response:
+        """A file with its content's hash in its name: the same for ever."""
+        file = (self._folder / "assets" / request.path_params["path"]).resolve()
+        if not file.is_relative_to(self._folder / "assets") or not file.is_file():
+            raise HTTPException(404)
+        return FileResponse(file, headers=self._headers | {"Cache-Control": _FOREVER})
+
+    def file(self, file: Path) -> Any:
+        """An endpoint for one file beside the document."""
+
+        async def answer(_request: Request) -> Response:
+            return FileResponse(file, headers=self._headers | {"Cache-Control": _ASK_FIRST})
+
+        return answer
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
