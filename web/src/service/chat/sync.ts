@@ -152,6 +152,7 @@ export class Keeper {
 
   async #pages(): Promise<void> {
     let cursor = this.#cursor;
+    let confirmed = false;
     for (let snapshots = 0; !this.#stopped; ) {
       const page = await this.#record.sync(cursor);
       if (this.#stopped) return;
@@ -170,7 +171,11 @@ export class Keeper {
       cursor = page.next_cursor;
       // A snapshot in part is no place to go on from.
       if (snapshot === undefined || !page.has_more) this.#cursor = cursor;
-      if (snapshot === undefined && !page.has_more) return;
+      if (snapshot === undefined && !page.has_more) {
+        if (confirmed || (page.events ?? []).length === 0) return;
+        // Once more, with the cursor that came with them: it says that they arrived, and need no push.
+        confirmed = true;
+      }
       // Behind a snapshot, what happened while its pages were read.
       if (snapshot !== undefined && !page.has_more) snapshots += 1;
       if (snapshots > SNAPSHOTS_MAX) throw new ApiError("internal", "sync does not get on: snapshot after snapshot");
