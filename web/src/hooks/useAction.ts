@@ -13,11 +13,17 @@ export function useAction(): (work: () => Promise<unknown>) => Promise<boolean> 
         await work();
         return true;
       } catch (error) {
-        const why = error instanceof Error && error.message !== "" ? error.message : t("nothing_changed");
+        const words = error instanceof Error && error.message !== "" ? error.message : t("nothing_changed");
+        // The server's words are English; what it means is its code (docs/errors.md).
+        const why = t(`error.${codeOf(error)}`, { defaultValue: words });
         notifications.show({ color: "red", message: t("failed_action", { why }) });
         return false;
       }
     },
     [t],
   );
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown";
 }

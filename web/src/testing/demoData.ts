@@ -108,11 +108,11 @@ const KNEE: readonly Line[] = [
 ];
 
 const TEAM: readonly Line[] = [
-  ["dora", 190, "Who takes the late shift on Friday?"],
+  ["dora", 190, "Who brings the cake on Friday?"],
   ["nadia", 181, "I can, if somebody swaps Monday with me."],
   ["tom", 176, "Monday is fine for me."],
   ["dora", 175, "Done, thank you both 🙏"],
-  ["nadia", 33, "The new intake form is live. Please reload once."],
+  ["nadia", 33, "The new timetable is online. Please reload once."],
 ];
 
 const MEI: readonly Line[] = [
@@ -167,7 +167,13 @@ export function demoData(role: Role, now: number): DemoData {
           consult,
         },
       ),
-      open("team", "Clinic team", ["alice", "carol", "dora", "nadia", "tom"], 1, { muted: true }),
+      open(
+        "team",
+        role === "customer" ? "Saturday group" : "Clinic team",
+        ["alice", "carol", "dora", "nadia", "tom"],
+        1,
+        { muted: true },
+      ),
       open("mei", "王美玲", [me, "mei"], 1),
       open("bob", "Bob Lindqvist", [me, "bob"], 0),
     ],
@@ -236,9 +242,9 @@ function earlier(id: string, me: string, now: number): MessageView[] {
   const who = ["dora", "nadia", "tom", me];
   const said = [
     "Morning!",
-    "Room 3 is free again.",
-    "The lab has called back.",
-    "Can somebody look at the printer?",
+    "I am five minutes late.",
+    "Same place as last week?",
+    "Can somebody bring the keys?",
     "On it.",
   ];
   return Array.from({ length: 240 }, (_, index) => {

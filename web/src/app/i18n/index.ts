@@ -2,9 +2,9 @@
 
 import i18next, { type i18n, type Resource } from "i18next";
 import { initReactI18next } from "react-i18next";
+import { LANGUAGES, type Language } from "./languages";
 
-export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
-export type Language = keyof typeof LANGUAGES;
+export { LANGUAGES, type Language };
 
 const FALLBACK: Language = "en";
 const REMEMBERED = "natter.language";
