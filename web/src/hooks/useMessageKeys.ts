@@ -39,11 +39,7 @@ export function useMessageKeys(
 
   const onKeyDown = (event: KeyboardEvent<HTMLElement>): void => {
     // Keys pressed in a button or a menu within a message belong to that.
-    if (
-      !(event.target instanceof HTMLElement) ||
-      event.target.dataset["message"] === undefined ||
-      message === undefined
-    ) {
+    if (!(event.target instanceof HTMLElement) || event.target.dataset.message === undefined || message === undefined) {
       return;
     }
     const to = target(event.key, index, rows);

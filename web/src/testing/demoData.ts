@@ -140,9 +140,7 @@ export function demoData(role: Role, now: number): DemoData {
   const messages = Object.fromEntries(
     Object.entries(lines).map(([id, said]) => [id, said.map((line, index) => spoken(id, line, index + 1, me, now))]),
   );
-  messages["team"] = [...earlier("team", me, now), ...(messages["team"] ?? [])].map((one, index) =>
-    numbered(one, index + 1),
-  );
+  messages.team = [...earlier("team", me, now), ...(messages.team ?? [])].map((one, index) => numbered(one, index + 1));
   const open = (
     id: string,
     title: string,

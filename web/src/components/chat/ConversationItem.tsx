@@ -55,7 +55,7 @@ export const ConversationItem = memo(function ConversationItem({ conversation, o
               component="span"
               size="sm"
               truncate
-              c={typing ? undefined : "dimmed"}
+              c={typing ? "inherit" : "dimmed"}
               className={classes.grow}
               data-typing={typing && true}
             >
@@ -66,7 +66,7 @@ export const ConversationItem = memo(function ConversationItem({ conversation, o
               <Badge
                 size="sm"
                 circle={unread < 10}
-                color={muted ? "gray.7" : undefined}
+                color={muted ? "gray.7" : "lagoon.7"}
                 aria-label={t("unread", { count: unread })}
               >
                 {unread > UNREAD_SHOWN ? `${UNREAD_SHOWN}+` : unread}

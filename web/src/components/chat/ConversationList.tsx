@@ -125,12 +125,11 @@ function Items({ label, children }: { readonly label: string; readonly children:
       return;
     }
     const items = [...event.currentTarget.querySelectorAll<HTMLElement>("a, button")];
-    const at = items.findIndex((item) => item === document.activeElement);
+    const at = items.indexOf(document.activeElement);
     event.preventDefault();
     items[at + step]?.focus();
   };
   return (
-    // biome-ignore lint/a11y/noNoninteractiveElementInteractions: the keys are pressed in the links within
     <ul className={classes.items} aria-label={label} onKeyDown={onKeyDown}>
       {children}
     </ul>

@@ -91,7 +91,6 @@ function Message({ row, people, group, active, focus, flash, menuOpened, onMenu 
       data-mine={message.mine || undefined}
       data-flash={flash || undefined}
       data-message={message.key}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: the articles of a feed take the focus (ARIA)
       tabIndex={active ? 0 : -1}
       aria-label={`${who}, ${clockTime(message.at, i18n.language)}: ${summary(t, message, people)}`}
       onPointerEnter={() => setNear(true)}

@@ -19,7 +19,8 @@ export function VoiceRecorderBar({ recorder, onDone }: Props) {
     onDone(undefined);
   };
   return (
-    <div className={classes.recording} onKeyDown={(event) => event.key === "Escape" && discard()} role="presentation">
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape, pressed in the buttons within
+    <div className={classes.recording} onKeyDown={(event) => event.key === "Escape" && discard()}>
       <ActionIcon
         variant="subtle"
         color="gray"
@@ -38,7 +39,7 @@ export function VoiceRecorderBar({ recorder, onDone }: Props) {
         variant="filled"
         size={36}
         radius="xl"
-        data-autofocus
+        autoFocus
         onClick={() => void recorder.stop().then(onDone)}
         aria-label={t("recording_send")}
       >

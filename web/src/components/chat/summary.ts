@@ -28,8 +28,8 @@ export function summary(t: ChatTexts, message: MessageView, people: readonly Per
 
 /** What the system says, in the reader's language where the code is known; else the server's own words. */
 export function noticeText(t: ChatTexts, { notice, content }: MessageView, people: readonly PersonView[]): string {
-  const userId = notice?.parameters["consultant_id"] ?? notice?.parameters["user_id"];
-  const name = people.find((person) => person.userId === userId)?.name ?? notice?.parameters["name"];
+  const userId = notice?.parameters.consultant_id ?? notice?.parameters.user_id;
+  const name = people.find((person) => person.userId === userId)?.name ?? notice?.parameters.name;
   switch (notice?.code) {
     case "consult_taken":
     case "consult_assigned":
