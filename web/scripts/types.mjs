@@ -80,7 +80,7 @@ async function contracts() {
 }
 
 async function openapi() {
-  return BANNER + astToString(await openapiTS(readJson(OPENAPI)));
+  return BANNER + astToString(await openapiTS(readJson(OPENAPI), { defaultNonNullable: false }));
 }
 
 const files = { "contracts.ts": await contracts(), "openapi.ts": await openapi() };

@@ -1147,19 +1147,19 @@ export interface components {
             /** Device Id */
             device_id?: string | null;
             /** @default chat */
-            connection_type: components["schemas"]["ConnectionType"];
+            connection_type?: components["schemas"]["ConnectionType"];
             /** Connected At */
             connected_at: string;
             /**
              * Roles
              * @default []
              */
-            roles: string[];
+            roles?: string[];
             /**
              * Idle
              * @default false
              */
-            idle: boolean;
+            idle?: boolean;
             /** Edge Id */
             edge_id: string;
             /** User Id */
@@ -1206,22 +1206,22 @@ export interface components {
              * Slow Closes
              * @default 0
              */
-            slow_closes: number;
+            slow_closes?: number;
             /**
              * Nats Interruptions
              * @default 0
              */
-            nats_interruptions: number;
+            nats_interruptions?: number;
             /**
              * Gaps Healed
              * @default 0
              */
-            gaps_healed: number;
+            gaps_healed?: number;
             /**
              * Edges
              * @default []
              */
-            edges: components["schemas"]["EdgeLease"][];
+            edges?: components["schemas"]["EdgeLease"][];
         };
         /**
          * AssignBody
@@ -1286,7 +1286,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Data */
             data?: {
                 [key: string]: unknown;
@@ -1343,14 +1343,14 @@ export interface components {
             /** Client Msg Id */
             client_msg_id?: string | null;
             /** @default text */
-            message_type: components["schemas"]["DraftType"];
+            message_type?: components["schemas"]["DraftType"];
             /** Reply To */
             reply_to?: string | null;
             /**
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Extra Metadata */
             extra_metadata?: {
                 [key: string]: unknown;
@@ -1366,7 +1366,7 @@ export interface components {
              * @default sent
              * @constant
              */
-            status: "sent";
+            status?: "sent";
             /** Message Id */
             message_id: string;
         };
@@ -1504,7 +1504,7 @@ export interface components {
              * @default chat
              * @enum {string}
              */
-            kind: "chat" | "notes";
+            kind?: "chat" | "notes";
             /**
              * Notes Of
              * @description The conversation that the notes are about.
@@ -1521,7 +1521,7 @@ export interface components {
              * @description Whether the caller has muted it.
              * @default false
              */
-            muted: boolean;
+            muted?: boolean;
             /**
              * Muted Until
              * @description Missing if it is muted for ever, or not at all.
@@ -1559,7 +1559,7 @@ export interface components {
              * All
              * @default false
              */
-            all: boolean;
+            all?: boolean;
         };
         /**
          * DeadLettersOut
@@ -1607,7 +1607,7 @@ export interface components {
              * Sandbox
              * @default false
              */
-            sandbox: boolean;
+            sandbox?: boolean;
             /** Registered At */
             registered_at: string;
             /** Last Seen At */
@@ -1624,14 +1624,14 @@ export interface components {
              * App Id
              * @default default
              */
-            app_id: string;
+            app_id?: string;
             platform: components["schemas"]["Platform"];
             push_service?: components["schemas"]["PushService"] | null;
             /** Token */
             token: string;
             keys?: components["schemas"]["SubscriptionKeys"] | null;
             /** @default mobile */
-            device_type: components["schemas"]["DeviceType"];
+            device_type?: components["schemas"]["DeviceType"];
             /** Locale */
             locale?: string | null;
             /** App Version */
@@ -1640,7 +1640,7 @@ export interface components {
              * Sandbox
              * @default false
              */
-            sandbox: boolean;
+            sandbox?: boolean;
         };
         /**
          * DeviceDelivery
@@ -1681,7 +1681,7 @@ export interface components {
              * Attempts
              * @default 0
              */
-            attempts: number;
+            attempts?: number;
             /** Provider Ref */
             provider_ref?: string | null;
             /** Last Error */
@@ -1746,7 +1746,7 @@ export interface components {
              * Connections
              * @default 0
              */
-            connections: number;
+            connections?: number;
             /** By Device */
             by_device?: {
                 [key: string]: number;
@@ -1759,32 +1759,32 @@ export interface components {
              * Users
              * @default 0
              */
-            users: number;
+            users?: number;
             /**
              * Frames In
              * @default 0
              */
-            frames_in: number;
+            frames_in?: number;
             /**
              * Frames Out
              * @default 0
              */
-            frames_out: number;
+            frames_out?: number;
             /**
              * Receipts
              * @default 0
              */
-            receipts: number;
+            receipts?: number;
             /**
              * Slow Closes
              * @default 0
              */
-            slow_closes: number;
+            slow_closes?: number;
             /**
              * Nats Interruptions
              * @default 0
              */
-            nats_interruptions: number;
+            nats_interruptions?: number;
         };
         /**
          * EdgeLease
@@ -1812,7 +1812,7 @@ export interface components {
              *       "nats_interruptions": 0
              *     }
              */
-            figures: components["schemas"]["EdgeFigures"];
+            figures?: components["schemas"]["EdgeFigures"];
         };
         /**
          * EditBody
@@ -1862,7 +1862,7 @@ export interface components {
              * All
              * @default false
              */
-            all: boolean;
+            all?: boolean;
         };
         /**
          * Message
@@ -1896,7 +1896,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Mentions */
             mentions?: string[] | null;
             /** Extra Metadata */
@@ -1966,7 +1966,7 @@ export interface components {
              * Muted
              * @default true
              */
-            muted: boolean;
+            muted?: boolean;
             /** Until */
             until?: string | null;
         };
@@ -2076,7 +2076,7 @@ export interface components {
             /** User Id */
             user_id: string;
             /** @default system */
-            sender_type: components["schemas"]["SenderType"];
+            sender_type?: components["schemas"]["SenderType"];
             /** Title */
             title: string;
             /** Content */
@@ -2091,7 +2091,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Data */
             data?: {
                 [key: string]: unknown;
@@ -2126,7 +2126,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Data */
             data?: {
                 [key: string]: unknown;
@@ -2154,14 +2154,14 @@ export interface components {
              * Pushes
              * @default true
              */
-            pushes: boolean;
+            pushes?: boolean;
             /** Locale */
             locale?: string | null;
             /**
              * Show Text
              * @default true
              */
-            show_text: boolean;
+            show_text?: boolean;
             quiet_hours?: components["schemas"]["QuietHours"] | null;
             /** Snooze Until */
             snooze_until?: string | null;
@@ -2169,12 +2169,12 @@ export interface components {
              * Important Past Quiet Hours
              * @default true
              */
-            important_past_quiet_hours: boolean;
+            important_past_quiet_hours?: boolean;
             /**
              * Important Past Mute
              * @default true
              */
-            important_past_mute: boolean;
+            important_past_mute?: boolean;
             /** Grace Offline S */
             grace_offline_s?: number | null;
             /** Grace Idle Desktop S */
@@ -2279,7 +2279,7 @@ export interface components {
              * Devices
              * @default []
              */
-            devices: components["schemas"]["PushToDevice"][];
+            devices?: components["schemas"]["PushToDevice"][];
         };
         /**
          * PushRecord
@@ -2301,7 +2301,7 @@ export interface components {
              * Attempts
              * @default 0
              */
-            attempts: number;
+            attempts?: number;
             /** Last Error */
             last_error?: string | null;
             /** Received At */
@@ -2312,14 +2312,14 @@ export interface components {
              * Held
              * @default false
              */
-            held: boolean;
+            held?: boolean;
             /** Settled At */
             settled_at?: string | null;
             /**
              * Devices
              * @default []
              */
-            devices: components["schemas"]["DevicePush"][];
+            devices?: components["schemas"]["DevicePush"][];
         };
         /**
          * PushService
@@ -2430,9 +2430,9 @@ export interface components {
              * Devices
              * @default []
              */
-            devices: components["schemas"]["DeviceDelivery"][];
+            devices?: components["schemas"]["DeviceDelivery"][];
             /** @default {} */
-            push: components["schemas"]["PushStory"];
+            push?: components["schemas"]["PushStory"];
         };
         /**
          * RefreshBody
@@ -2467,7 +2467,7 @@ export interface components {
              * Sandbox
              * @default false
              */
-            sandbox: boolean;
+            sandbox?: boolean;
             /** Registered At */
             registered_at: string;
             /** Last Seen At */
@@ -2489,7 +2489,7 @@ export interface components {
             /** Client Msg Id */
             client_msg_id: string;
             /** @default text */
-            message_type: components["schemas"]["DraftType"];
+            message_type?: components["schemas"]["DraftType"];
             /** Content */
             content: string;
             /** Attachment Id */
@@ -2500,7 +2500,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Mentions */
             mentions?: string[] | null;
             /** Extra Metadata */
@@ -2516,7 +2516,7 @@ export interface components {
              * @description `system`, for a service or an admin only: the system speaks, in the name of `sender_id` if given.
              * @default chat
              */
-            sender_type: components["schemas"]["SenderType"];
+            sender_type?: components["schemas"]["SenderType"];
             /**
              * Sender Name
              * @description Service and admin only: shown in place of the registered name.
@@ -2543,14 +2543,14 @@ export interface components {
              * Pushes
              * @default true
              */
-            pushes: boolean;
+            pushes?: boolean;
             /** Locale */
             locale?: string | null;
             /**
              * Show Text
              * @default true
              */
-            show_text: boolean;
+            show_text?: boolean;
             quiet_hours?: components["schemas"]["QuietHours"] | null;
             /** Snooze Until */
             snooze_until?: string | null;
@@ -2558,12 +2558,12 @@ export interface components {
              * Important Past Quiet Hours
              * @default true
              */
-            important_past_quiet_hours: boolean;
+            important_past_quiet_hours?: boolean;
             /**
              * Important Past Mute
              * @default true
              */
-            important_past_mute: boolean;
+            important_past_mute?: boolean;
             /** Grace Offline S */
             grace_offline_s?: number | null;
             /** Grace Idle Desktop S */
@@ -2617,7 +2617,7 @@ export interface components {
              * Reset
              * @default false
              */
-            reset: boolean;
+            reset?: boolean;
         };
         /**
          * SystemNotificationBody
@@ -2639,7 +2639,7 @@ export interface components {
              * Is Important
              * @default false
              */
-            is_important: boolean;
+            is_important?: boolean;
             /** Data */
             data?: {
                 [key: string]: unknown;
@@ -2670,7 +2670,7 @@ export interface components {
              * @default bearer
              * @constant
              */
-            token_type: "bearer";
+            token_type?: "bearer";
             /** Expires In */
             expires_in: number;
             /** Refresh Token */
@@ -2710,19 +2710,19 @@ export interface components {
             /** Device Id */
             device_id?: string | null;
             /** @default chat */
-            connection_type: components["schemas"]["ConnectionType"];
+            connection_type?: components["schemas"]["ConnectionType"];
             /** Connected At */
             connected_at: string;
             /**
              * Roles
              * @default []
              */
-            roles: string[];
+            roles?: string[];
             /**
              * Idle
              * @default false
              */
-            idle: boolean;
+            idle?: boolean;
             /** Edge Id */
             edge_id: string;
         };
@@ -2751,7 +2751,7 @@ export interface components {
              * Device Types
              * @default []
              */
-            device_types: components["schemas"]["DeviceType"][];
+            device_types?: components["schemas"]["DeviceType"][];
             /** Last Seen At */
             last_seen_at?: string | null;
         };
@@ -2793,12 +2793,12 @@ export interface components {
              * @description The same as in the header X-Request-Id.
              * @default null
              */
-            request_id: string | null;
+            request_id?: string | null;
             /**
              * Errors
              * @default null
              */
-            errors: components["schemas"]["FieldProblem"][] | null;
+            errors?: components["schemas"]["FieldProblem"][] | null;
         };
     };
     responses: never;
