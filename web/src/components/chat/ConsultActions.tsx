@@ -1,14 +1,13 @@
 /** What can be done with a consult: who has it hands it over or closes it; its customer closes it. */
 
-import { Autocomplete, Button, Group, Modal, Stack } from "@mantine/core";
+import { Autocomplete, Button, Modal, Stack } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { modals } from "@mantine/modals";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAction } from "../../hooks/useAction";
 import { useChat, useChatStore } from "../../hooks/useChat";
 import type { ConversationView, Me } from "../../service/chat/model";
-import classes from "./Chat.module.css";
 import { isCustomer } from "./ConversationList";
 
 interface Props {
@@ -16,38 +15,37 @@ interface Props {
   readonly me: Me;
 }
 
-export function ConsultActions({ conversation, me }: Props) {
+export interface ConsultStep {
+  readonly text: "consult.hand_over" | "consult.close";
+  readonly run: () => void;
+}
+
+/** The steps that this user can take now, and the dialog that one of them opens. */
+export function useConsultSteps({ conversation, me }: Props): { steps: readonly ConsultStep[]; dialog: ReactNode } {
   const { t } = useTranslation("chat");
   const store = useChatStore();
   const run = useAction();
   const [handing, { open, close }] = useDisclosure(false);
-  const { id, consult } = conversation;
+  const { id, consult, member } = conversation;
   const has = consult?.state === "taken" && consult.consultantId === me.userId;
-  if (consult === undefined || consult.state === "closed" || !(has || isCustomer(me))) {
-    return null;
-  }
-  const end = (): void =>
+  const ends = (): void =>
     void modals.openConfirmModal({
       title: t("consult.close_title"),
       children: t("consult.close_text"),
       labels: { confirm: t("consult.close"), cancel: t("cancel", { ns: "common" }) },
       onConfirm: () => void run(() => store.consult.close(id)),
     });
-  return (
-    <Group gap={6} wrap="nowrap" className={classes.consult}>
-      {has && (
-        <Button size="compact-sm" variant="default" onClick={open}>
-          {t("consult.hand_over")}
-        </Button>
-      )}
-      <Button size="compact-sm" variant="default" onClick={end}>
-        {t("consult.close")}
-      </Button>
-      <Modal opened={handing} onClose={close} title={t("consult.hand_over")} centered>
-        {handing && <HandOver conversation={conversation} me={me} onDone={close} />}
-      </Modal>
-    </Group>
+  const going = member && consult !== undefined && consult.state !== "closed";
+  const steps: ConsultStep[] = [
+    ...(going && has ? [{ text: "consult.hand_over", run: open } as const] : []),
+    ...(going && (has || isCustomer(me)) ? [{ text: "consult.close", run: ends } as const] : []),
+  ];
+  const dialog = (
+    <Modal opened={handing} onClose={close} title={t("consult.hand_over")} centered>
+      {handing && <HandOver conversation={conversation} me={me} onDone={close} />}
+    </Modal>
   );
+  return { steps, dialog };
 }
 
 function HandOver({ conversation, me, onDone }: Props & { readonly onDone: () => void }) {

@@ -10,7 +10,7 @@ const COLORS: Readonly<Record<ConsultState, string>> = { waiting: "grape.8", tak
 export function ConsultBadge({ state }: { readonly state: ConsultState }) {
   const { t } = useTranslation("chat");
   return (
-    <Badge size="sm" variant="filled" color={COLORS[state]}>
+    <Badge size="sm" variant="filled" tt="none" color={COLORS[state]}>
       {t(`consult.${state}`)}
     </Badge>
   );

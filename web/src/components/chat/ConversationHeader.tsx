@@ -1,14 +1,14 @@
 /** Above a conversation: with whom it is, whether they are there, and what can be done with all of it. */
 
-import { ActionIcon, Group, Menu, Text, Title } from "@mantine/core";
-import { IconArrowLeft, IconBell, IconBellOff, IconDotsVertical } from "@tabler/icons-react";
+import { ActionIcon, Button, Group, Menu, Text, Title } from "@mantine/core";
+import { IconArrowLeft, IconBell, IconBellOff, IconDotsVertical, IconHeartHandshake } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useAction } from "../../hooks/useAction";
 import { useChat, useChatStore } from "../../hooks/useChat";
 import type { ConversationView, PersonView } from "../../service/chat/model";
 import classes from "./Chat.module.css";
-import { ConsultActions } from "./ConsultActions";
+import { type ConsultStep, useConsultSteps } from "./ConsultActions";
 import { ConsultBadge } from "./ConsultBadge";
 import { PersonAvatar } from "./PersonAvatar";
 import type { ChatTexts } from "./summary";
@@ -17,6 +17,7 @@ export function ConversationHeader({ conversation }: { readonly conversation: Co
   const { t } = useTranslation("chat");
   const me = useChat((snapshot) => snapshot.me);
   const { id, title, people, member, consult } = conversation;
+  const { steps, dialog } = useConsultSteps({ conversation, me });
   const others = people.filter((person) => person.userId !== me.userId);
   const other = others.length === 1 ? others[0] : undefined;
   return (
@@ -48,15 +49,27 @@ export function ConversationHeader({ conversation }: { readonly conversation: Co
         </Text>
       </div>
       <Group gap={6} wrap="nowrap">
-        {consult && <ConsultBadge state={consult.state} />}
-        {member && <ConsultActions conversation={conversation} me={me} />}
-        {member && <More conversation={conversation} />}
+        {consult && consult.state !== "taken" && <ConsultBadge state={consult.state} />}
+        {steps.map(({ text, run }) => (
+          <Button key={text} size="compact-sm" variant="default" onClick={run} visibleFrom="sm">
+            {t(text)}
+          </Button>
+        ))}
+        {member && <More conversation={conversation} steps={steps} />}
+        {dialog}
       </Group>
     </header>
   );
 }
 
-function More({ conversation }: { readonly conversation: ConversationView }) {
+/** On a phone there is no room for buttons: the steps of a consult are here, too. */
+function More({
+  conversation,
+  steps,
+}: {
+  readonly conversation: ConversationView;
+  readonly steps: readonly ConsultStep[];
+}) {
   const { t } = useTranslation("chat");
   const store = useChatStore();
   const run = useAction();
@@ -75,6 +88,16 @@ function More({ conversation }: { readonly conversation: ConversationView }) {
         >
           {t(muted ? "unmute" : "mute")}
         </Menu.Item>
+        {steps.map((step) => (
+          <Menu.Item
+            key={step.text}
+            hiddenFrom="sm"
+            leftSection={<IconHeartHandshake size={16} aria-hidden />}
+            onClick={step.run}
+          >
+            {t(step.text)}
+          </Menu.Item>
+        ))}
       </Menu.Dropdown>
     </Menu>
   );

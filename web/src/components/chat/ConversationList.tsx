@@ -125,7 +125,7 @@ function Items({ label, children }: { readonly label: string; readonly children:
       return;
     }
     const items = [...event.currentTarget.querySelectorAll<HTMLElement>("a, button")];
-    const at = items.indexOf(document.activeElement);
+    const at = items.findIndex((item) => item.matches(":focus"));
     event.preventDefault();
     items[at + step]?.focus();
   };

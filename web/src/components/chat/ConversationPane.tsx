@@ -15,6 +15,7 @@ import { ConversationHeader } from "./ConversationHeader";
 import { isStaff } from "./ConversationList";
 import { Dropzone } from "./Dropzone";
 import { Empty } from "./Empty";
+import { clockTime } from "./format";
 import { Lightbox } from "./Lightbox";
 import { MessageList } from "./MessageList";
 import { TakeButton } from "./QueueItem";
@@ -125,7 +126,7 @@ function Typing({ conversation, me }: { readonly conversation: ConversationView;
 function Waiting({ conversation }: { readonly conversation: ConversationView }) {
   const { t, i18n } = useTranslation("chat");
   const { consult } = conversation;
-  const since = consult && new Intl.DateTimeFormat(i18n.language, { timeStyle: "short" }).format(consult.openedAt);
+  const since = consult && clockTime(consult.openedAt, i18n.language);
   return (
     <Empty
       icon={IconMessageOff}

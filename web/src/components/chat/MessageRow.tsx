@@ -82,7 +82,7 @@ function Message({ row, people, group, active, focus, flash, menuOpened, onMenu 
     }
   }, [focus]);
 
-  const withMenu = (near || menuOpened || active) && hasMenu(message);
+  const withMenu = (near || menuOpened) && hasMenu(message);
   const who = message.mine ? t("you") : message.senderName;
   return (
     <article
@@ -95,6 +95,8 @@ function Message({ row, people, group, active, focus, flash, menuOpened, onMenu 
       aria-label={`${who}, ${clockTime(message.at, i18n.language)}: ${summary(t, message, people)}`}
       onPointerEnter={() => setNear(true)}
       onPointerLeave={() => setNear(false)}
+      onFocus={() => setNear(true)}
+      onBlur={() => setNear(false)}
     >
       {group && !message.mine && (
         <span className={classes.avatar}>

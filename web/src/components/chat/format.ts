@@ -3,14 +3,20 @@
 const DAY_MS = 86_400_000;
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
+/** The user's own region of a language, which decides between 2:05 PM and 14:05. */
+function regional(language: string): string {
+  const base = language.split("-")[0];
+  return navigator.languages.find((tag) => tag.split("-")[0] === base) ?? language;
+}
+
 /** The hour and minute of a message. */
 export function clockTime(at: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" }).format(at);
+  return new Intl.DateTimeFormat(regional(language), { hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
 /** Date and time in full, for tooltips and screen readers. */
 export function fullTime(at: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" }).format(at);
+  return new Intl.DateTimeFormat(regional(language), { dateStyle: "full", timeStyle: "short" }).format(at);
 }
 
 /** Midnight of the local day, as a number that two times of one day share. */
@@ -23,14 +29,14 @@ export function dayName(at: number, now: number, language: string): string {
   // Rounded, because days on which clocks change have 23 or 25 hours.
   const daysAgo = Math.round((dayOf(now) - dayOf(at)) / DAY_MS);
   if (daysAgo === 0 || daysAgo === 1) {
-    return upperFirst(new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-daysAgo, "day"));
+    return upperFirst(new Intl.RelativeTimeFormat(regional(language), { numeric: "auto" }).format(-daysAgo, "day"));
   }
   if (daysAgo > 1 && daysAgo < 7) {
-    return upperFirst(new Intl.DateTimeFormat(language, { weekday: "long" }).format(at));
+    return upperFirst(new Intl.DateTimeFormat(regional(language), { weekday: "long" }).format(at));
   }
   const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
   return new Intl.DateTimeFormat(
-    language,
+    regional(language),
     sameYear ? { day: "numeric", month: "long" } : { day: "numeric", month: "long", year: "numeric" },
   ).format(at);
 }
@@ -45,16 +51,16 @@ export function shortTime(at: number, now: number, language: string): string {
     return dayName(at, now, language);
   }
   if (daysAgo < 7) {
-    return upperFirst(new Intl.DateTimeFormat(language, { weekday: "short" }).format(at));
+    return upperFirst(new Intl.DateTimeFormat(regional(language), { weekday: "short" }).format(at));
   }
-  return new Intl.DateTimeFormat(language, { day: "numeric", month: "numeric", year: "2-digit" }).format(at);
+  return new Intl.DateTimeFormat(regional(language), { day: "numeric", month: "numeric", year: "2-digit" }).format(at);
 }
 
 /** `640 kB`, `1.2 MB`. */
 export function byteSize(bytes: number, language: string): string {
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), UNITS.length - 1);
   const unit = UNITS[power] ?? "byte";
-  return new Intl.NumberFormat(language, {
+  return new Intl.NumberFormat(regional(language), {
     style: "unit",
     unit,
     unitDisplay: unit === "byte" ? "long" : "short",
