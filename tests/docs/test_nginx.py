@@ -9,6 +9,7 @@ import pytest
 
 from chat_api.http.limits import _DISCARD_BYTES_MAX
 from chat_api.http.uploads import FORM_BYTES_MAX
+from chat_api.http.web import PAGES, headers, policy
 from chat_api.settings import ChatApiSettings
 from contracts.problems import PROBLEM_JSON, Problem
 
@@ -88,3 +89,17 @@ def test_a_callers_request_id_is_kept() -> None:
     (rule,) = re.findall(r'"~(\S+)" \$http_x_request_id;', NGINX)
     assert rule == "^[A-Za-z0-9._-]{1,64}$"
     assert "proxy_set_header X-Request-Id $natter_request_id;" in NGINX
+
+
+@pytest.mark.parametrize("path", [path.replace("{id}", "0190") for path in PAGES])
+def test_a_page_is_the_proxy_s_own(path: str) -> None:
+    """The document of the build in the image, with the policy that chat-api gives it, and asked for each time."""
+    told = location_of(path)
+    assert told.directives["try_files"] == "/index.html =404"
+    assert f'default "{policy()}";' in NGINX
+    assert headers()["Permissions-Policy"] in NGINX
+
+
+def test_what_begins_like_a_page_is_still_the_api_s() -> None:
+    """The seed's own path for host applications."""
+    assert location_of("/chat/0190/send").directives["proxy_pass"] == "http://$chat_api"
