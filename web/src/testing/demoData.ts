@@ -205,7 +205,7 @@ function summary(
   more: Partial<ConversationView>,
 ): ConversationView {
   const last = messages.at(-1);
-  const seen = Math.max(0, messages.length - 2);
+  const seen = messages.length;
   return conversation({
     id,
     title,

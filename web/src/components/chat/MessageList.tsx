@@ -18,6 +18,7 @@ import { MessageRow } from "./MessageRow";
 import { keepSame, lastReads, prepended, type Row, rowsOf } from "./rows";
 
 const NOBODY: readonly PersonView[] = [];
+const NO_READS: ReturnType<typeof lastReads> = new Map();
 const GROUP_FROM = 3;
 
 interface Props {
@@ -47,7 +48,8 @@ function Messages({ conversation, timeline, jump }: Props & { readonly timeline:
   const scroll = useMessageScroll({ conversationId: conversation.id, rows, hasOlder: timeline.hasOlder });
   const keys = useMessageKeys(rows, scroll.list, useMessageActions());
   const reads = useMemo(
-    () => lastReads(timeline.messages, conversation.people, ownId),
+    // Between two people the mark of a message says it already.
+    () => (conversation.people.length < GROUP_FROM ? NO_READS : lastReads(timeline.messages, conversation.people, ownId)),
     [timeline.messages, conversation.people, ownId],
   );
   const flash = useJump(rows, jump, scroll.list);
