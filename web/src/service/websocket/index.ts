@@ -1,6 +1,7 @@
 /** The client core: one connection, alone or shared by several tabs. Needs no React; of the browser only its adapter. */
 
 export { browserEnvironment } from "./adapters/browser";
+export { browserConnection } from "./adapters/browserConnection";
 export { browserTabs } from "./adapters/browserTabs";
 export { adaptMessage, type ServerAction, type ServerMessage } from "./adapters/messageAdapter";
 export { SocketConnection } from "./core/connection";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type FakeWorld, FakeTokens, FakeVisibility, fakeWorld, settle } from "../../testing/socket";
+import { FakeTokens, FakeVisibility, type FakeWorld, fakeWorld, settle } from "../../testing/socket";
 import { SocketConnection } from "./core/connection";
 import { SharedConnection, type TabChannel, type Tabs } from "./tabs";
 import type { ServerFrame } from "./types";
@@ -148,7 +148,8 @@ it("follows the presence of those whom any of the tabs shows", async () => {
 
 it("is idle for the server only when nobody sits before any of the tabs", async () => {
   const [first, second] = await two();
-  const told = () => world.transport.last.frames.filter(({ action }) => action === "activity").map(({ data }) => data.active);
+  const told = () =>
+    world.transport.last.frames.filter(({ action }) => action === "activity").map(({ data }) => data.active);
   first.setActive(false);
   await settle();
   expect(told()).toEqual([]);

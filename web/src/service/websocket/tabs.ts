@@ -3,8 +3,17 @@
 import { Emitter } from "./core/emitter";
 import { RequestError } from "./core/errors";
 import { IDLE } from "./core/state";
-import { answerOf, type Ask, SharedVisibility, type TabMessage, Wishes } from "./tabMessages";
-import type { AskOptions, Cancel, Clock, Connection, ConnectionState, RawFrame, ServerFrame, Visibility } from "./types";
+import { type Ask, answerOf, SharedVisibility, type TabMessage, Wishes } from "./tabMessages";
+import type {
+  AskOptions,
+  Cancel,
+  Clock,
+  Connection,
+  ConnectionState,
+  RawFrame,
+  ServerFrame,
+  Visibility,
+} from "./types";
 
 type Data = Readonly<Record<string, unknown>>;
 
