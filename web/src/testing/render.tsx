@@ -1,5 +1,6 @@
 /** Renders components of the chat in jsdom, with a `DemoStore` and real texts. */
 
+import { notifications } from "@mantine/notifications";
 import { cleanup, render } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import type { ReactNode } from "react";
@@ -25,9 +26,15 @@ window.matchMedia ??= (media) =>
     addListener: () => undefined,
     removeListener: () => undefined,
   }) as MediaQueryList;
+if (!("fonts" in document)) {
+  Object.defineProperty(document, "fonts", { value: new EventTarget() });
+}
 Element.prototype.scrollIntoView ??= () => undefined;
 
-afterEach(cleanup);
+afterEach(() => {
+  notifications.clean(); // they outlive what showed them
+  cleanup();
+});
 
 interface Options {
   readonly store?: DemoStore;

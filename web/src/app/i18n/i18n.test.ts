@@ -12,7 +12,8 @@ function leaves(texts: object, path = ""): [key: string, text: string][] {
   );
 }
 
-const placeholders = (text: string): string[] => [...text.matchAll(/{{\s*(\w+)/g)].map((match) => match[1] ?? "").sort();
+const placeholders = (text: string): string[] =>
+  [...text.matchAll(/{{\s*(\w+)/g)].map((match) => match[1] ?? "").sort();
 
 function sources(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
@@ -30,7 +31,9 @@ describe("texts", () => {
     const shape = (language = "") =>
       Object.entries(all[language] ?? {}).map(([name, texts]) => [
         name,
-        leaves(texts).map(([key, text]) => [key, placeholders(text)]).sort(),
+        leaves(texts)
+          .map(([key, text]) => [key, placeholders(text)])
+          .sort(),
       ]);
     expect(shape(first).length).toBeGreaterThan(2);
     for (const other of others) {
@@ -44,12 +47,17 @@ describe("texts", () => {
   });
 
   it("exist for every key that the chat's components name", () => {
-    const keys = new Set(leaves(all["en"] ?? {}).map(([key]) => key.replace(/_(one|other)$/, "")));
-    const missing = [...sources(join(SOURCE, "components/chat")), ...sources(join(SOURCE, "components/header"))].flatMap((path) => {
+    const keys = new Set(leaves(all.en ?? {}).map(([key]) => key.replace(/_(one|other)$/, "")));
+    const missing = [
+      ...sources(join(SOURCE, "components/chat")),
+      ...sources(join(SOURCE, "components/header")),
+    ].flatMap((path) => {
       const text = readFileSync(path, "utf8");
       const named = [...text.matchAll(/\bt\(\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
       const known = (key: string): boolean =>
-        key.includes(":") ? keys.has(key.replace(":", ".")) : ["chat", "common"].some((name) => keys.has(`${name}.${key}`));
+        key.includes(":")
+          ? keys.has(key.replace(":", "."))
+          : ["chat", "common"].some((name) => keys.has(`${name}.${key}`));
       return named.filter((key) => !known(key)).map((key) => `${path}: ${key}`);
     });
     expect(missing).toEqual([]);

@@ -44,6 +44,7 @@ export function createTexts(language: Language): i18n {
     fallbackLng: FALLBACK,
     defaultNS: "common",
     initAsync: false,
+    showSupportNotice: false,
     // React escapes; twice would show &amp; to people.
     interpolation: { escapeValue: false },
   });

@@ -1,6 +1,6 @@
 /** One line of the list: who, what was said last and when, and how much of it is unread. */
 
-import { Badge, Text } from "@mantine/core";
+import { Badge, Text, VisuallyHidden } from "@mantine/core";
 import { IconBellOff } from "@tabler/icons-react";
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
@@ -63,14 +63,12 @@ export const ConversationItem = memo(function ConversationItem({ conversation, o
             </Text>
             {consult && consult.state !== "taken" && <ConsultBadge state={consult.state} />}
             {unread > 0 && (
-              <Badge
-                size="sm"
-                circle={unread < 10}
-                color={muted ? "gray.7" : "lagoon.7"}
-                aria-label={t("unread", { count: unread })}
-              >
-                {unread > UNREAD_SHOWN ? `${UNREAD_SHOWN}+` : unread}
-              </Badge>
+              <>
+                <Badge size="sm" circle={unread < 10} color={muted ? "gray.7" : "lagoon.7"} aria-hidden>
+                  {unread > UNREAD_SHOWN ? `${UNREAD_SHOWN}+` : unread}
+                </Badge>
+                <VisuallyHidden component="span">{t("unread", { count: unread })}</VisuallyHidden>
+              </>
             )}
           </span>
         </span>

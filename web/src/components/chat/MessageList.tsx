@@ -49,7 +49,8 @@ function Messages({ conversation, timeline, jump }: Props & { readonly timeline:
   const keys = useMessageKeys(rows, scroll.list, useMessageActions());
   const reads = useMemo(
     // Between two people the mark of a message says it already.
-    () => (conversation.people.length < GROUP_FROM ? NO_READS : lastReads(timeline.messages, conversation.people, ownId)),
+    () =>
+      conversation.people.length < GROUP_FROM ? NO_READS : lastReads(timeline.messages, conversation.people, ownId),
     [timeline.messages, conversation.people, ownId],
   );
   const flash = useJump(rows, jump, scroll.list);
