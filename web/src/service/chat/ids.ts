@@ -1,11 +1,31 @@
 /** Ids that this side makes. */
 
-/** A UUIDv7: whoever sorts by it sorts by time. */
+const COUNTER_MAX = 0xfff;
+let lastMs = 0;
+let counter = 0;
+
+/**
+ * A UUIDv7: whoever sorts by it sorts by the order of the calls, also of those in one millisecond, and when the device's
+ * clock goes back.
+ */
 export function uuid7(wallMs: number): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  for (let i = 0; i < 6; i += 1) bytes[i] = Math.floor(wallMs / 2 ** (8 * (5 - i))) % 256;
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  tick(Math.floor(wallMs));
+  const random = crypto.getRandomValues(new Uint8Array(8));
+  random[0] = ((random[0] ?? 0) & 0x3f) | 0x80;
+  const time = lastMs.toString(16).padStart(12, "0");
+  const tail = [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const count = counter.toString(16).padStart(3, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${count}-${tail.slice(0, 4)}-${tail.slice(4)}`;
+}
+
+function tick(ms: number): void {
+  if (ms > lastMs) {
+    lastMs = ms;
+    counter = 0;
+  } else if (counter < COUNTER_MAX) {
+    counter += 1;
+  } else {
+    lastMs += 1;
+    counter = 0;
+  }
 }
