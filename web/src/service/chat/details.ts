@@ -7,7 +7,7 @@ import { applyConversation, applyCursor } from "./reduce";
 
 const PARALLEL_MAX = 3;
 /** Of a list that is longer, the rest is read when it is opened. */
-export const LIST_MAX = 60;
+export const LIST_MAX = 30;
 const RETRY_MS = 5_000;
 
 export class Details {
@@ -56,12 +56,14 @@ export class Details {
     const params = { path: { conversation_id: id } };
     try {
       const told = await this.#api.call((client) => client.GET("/v1/conversations/{conversation_id}", { params }));
-      const { cursors } = await this.#api.call((client) =>
-        client.GET("/v1/conversations/{conversation_id}/cursors", { params }),
-      );
       if (this.#stopped) return;
-      applyConversation(this.#records, told);
-      for (const one of cursors) applyCursor(this.#records, id, one.user_id, one.read_seq, one.delivered_seq);
+      const conversation = applyConversation(this.#records, told);
+      this.#changed();
+      // The list needs people and names; how far each of them has come is seen where the messages are.
+      if (conversation.opened === 0) return;
+      const cursors = "/v1/conversations/{conversation_id}/cursors";
+      const page = await this.#api.call((client) => client.GET(cursors, { params }));
+      for (const one of page.cursors) applyCursor(this.#records, id, one.user_id, one.read_seq, one.delivered_seq);
       this.#changed();
     } catch (error) {
       const refused = error instanceof ApiError && (error.status === 404 || error.status === 403);

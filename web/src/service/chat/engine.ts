@@ -250,14 +250,14 @@ export class Engine {
       this.signals.disconnected();
       return;
     }
-    // Cursors of others come live alone: what moved while there was no socket is asked for.
-    for (const conversation of this.records.conversations.values()) conversation.detailed = false;
     this.#keeper.connected(welcome.syncIntervalMs);
     this.signals.connected();
     this.outbox.ring();
     for (const conversation of this.records.conversations.values()) {
       if (conversation.opened > 0) {
         this.load(conversation);
+        // Cursors of others come live alone: what moved while there was no socket is asked for, where somebody looks.
+        conversation.detailed = false;
         this.details.want(conversation, true);
       }
     }

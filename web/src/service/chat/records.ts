@@ -26,7 +26,7 @@ export interface ConversationRecord {
   at: number;
   last: Message | undefined;
   readonly people: Map<string, PersonRecord>;
-  /** Whether people and cursors were read since the last connection. */
+  /** Whether who takes part was read; where somebody looks, also how far each has come, since the last connection. */
   detailed: boolean;
   readonly typing: Set<string>;
   consult: Schemas["ConsultOut"] | undefined;

@@ -135,6 +135,25 @@ describe("what is shown", () => {
     expect(only(store.snapshot())?.unread).toBe(3);
   });
 
+  it("asks a reconnecting server for the people of what is looked at alone, not of the whole list", async () => {
+    server.say("ben", "one");
+    const { store, connection } = tab();
+    connection.connect();
+    await rest();
+    const reads = () => server.requests.filter((request) => request === `GET /v1/conversations/${C}`).length;
+    const before = reads();
+    connection.disconnect();
+    connection.connect();
+    await rest();
+    expect(reads()).toBe(before);
+    store.open(C);
+    await rest();
+    connection.disconnect();
+    connection.connect();
+    await rest();
+    expect(reads()).toBe(before + 2);
+  });
+
   it("has what a lost frame would have told as soon as the next one betrays it", async () => {
     const { store } = await opened();
     server.live = false;

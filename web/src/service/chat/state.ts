@@ -61,7 +61,10 @@ function conversations(engine: Engine): Pick<ChatStore, "open" | "close" | "load
     open(conversationId) {
       const conversation = conversationOf(records, conversationId);
       conversation.opened += 1;
-      if (conversation.opened === 1) conversation.openedAtSeq = conversation.readSeq;
+      if (conversation.opened === 1) {
+        conversation.openedAtSeq = conversation.readSeq;
+        conversation.detailed = false;
+      }
       details.want(conversation, true);
       engine.load(conversation);
       signals.follow();
