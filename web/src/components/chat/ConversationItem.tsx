@@ -55,9 +55,8 @@ export const ConversationItem = memo(function ConversationItem({ conversation, o
               component="span"
               size="sm"
               truncate
-              c={typing ? "inherit" : "dimmed"}
+              c={typing ? "var(--chat-name)" : "dimmed"}
               className={classes.grow}
-              data-typing={typing && true}
             >
               {typing ?? lastLine(t, conversation)}
             </Text>

@@ -1,6 +1,6 @@
 /** One row of the message list: what stands above a message, the message, and who has read up to here. */
 
-import { Avatar, Tooltip } from "@mantine/core";
+import { Tooltip, VisuallyHidden } from "@mantine/core";
 import { memo, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { PersonView } from "../../service/chat/model";
@@ -118,12 +118,13 @@ function Readers({ readers }: Pick<Props, "readers">) {
   const label = t("read_by", { names: readers.map((person) => person.name).join(", ") });
   return (
     <Tooltip label={label}>
-      <Avatar.Group className={classes.readers} spacing={5} role="img" aria-label={label}>
+      <div className={classes.readers}>
+        <VisuallyHidden>{label}</VisuallyHidden>
         {readers.slice(0, READERS_SHOWN).map((person) => (
           <PersonAvatar key={person.userId} id={person.userId} name={person.name} size={16} />
         ))}
-        {readers.length > READERS_SHOWN && <span>+{readers.length - READERS_SHOWN}</span>}
-      </Avatar.Group>
+        {readers.length > READERS_SHOWN && <span aria-hidden>+{readers.length - READERS_SHOWN}</span>}
+      </div>
     </Tooltip>
   );
 }

@@ -21,13 +21,13 @@ export function NotificationBell() {
   const news = all.length > 0 && all[0]?.id !== seen;
   return (
     <Popover position="bottom-end" shadow="md" width={320} onOpen={() => setSeen(all[0]?.id)} trapFocus>
-      <Popover.Target>
-        <Indicator disabled={!news} color="red.8" offset={7} zIndex={1}>
+      <Indicator disabled={!news} color="red.8" offset={7} zIndex={1}>
+        <Popover.Target>
           <ActionIcon variant="subtle" color="gray" size="lg" radius="xl" aria-label={t("notifications")}>
             <IconBell size={20} />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown>
         <Stack gap="sm" className={classes.notifications}>
           {all.length === 0 && (
