@@ -66,7 +66,8 @@ def policy(socket_urls: tuple[str, ...] = ()) -> str:
         "media-src": "'self' blob:",
         "font-src": "'self'",
         "manifest-src": "'self'",
-        "connect-src": " ".join(("'self'", *(_origin(url) for url in socket_urls))),
+        # blob: for the waveform of a voice note, which is drawn from what the page has loaded already.
+        "connect-src": " ".join(("'self'", "blob:", *(_origin(url) for url in socket_urls))),
         "form-action": "'self'",
         "base-uri": "'none'",
         "object-src": "'none'",

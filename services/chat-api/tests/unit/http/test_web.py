@@ -52,7 +52,7 @@ async def test_each_page_is_the_one_document(pages: Open, path: str) -> None:
     assert answer.headers["cache-control"] == "no-cache"
     rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
     assert rules["script-src"] == "'self'"
-    assert rules["connect-src"] == "'self'"
+    assert rules["connect-src"] == "'self' blob:"
     assert {rules[name] for name in ("default-src", "object-src", "base-uri", "frame-ancestors")} == {"'none'"}
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -97,7 +97,7 @@ async def test_the_page_is_told_what_this_installation_is(pages: Open) -> None:
     }
     assert answer.headers["cache-control"] == "no-store"
     assert (
-        "connect-src 'self' wss://edge-1.example wss://edge-2.example:8443;"
+        "connect-src 'self' blob: wss://edge-1.example wss://edge-2.example:8443;"
         in answer.headers["content-security-policy"]
     )
 
