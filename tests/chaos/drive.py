@@ -13,6 +13,7 @@ import httpx
 
 from contracts.messages import Message
 from natter_client import Rejected
+from natter_client.asking import ask
 from stack import StackError
 
 from . import faults
@@ -179,7 +180,7 @@ class Run:
         while True:
             with contextlib.suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(3):
-                    answer = await self._world.http.post(url, json=body, headers=headers)
+                    answer = await ask(self._world.http, "POST", url, json=body, headers=headers)
                 if answer.status_code in (200, 201):
                     return Message.model_validate_json(answer.content).seq
                 if 400 <= answer.status_code < 500 and answer.status_code != 429:

@@ -21,6 +21,7 @@ from nats.js.api import DiscardPolicy
 
 from contracts.streams import ALL_STREAMS
 from kit.bus import ensure_stream
+from natter_client.asking import ask
 from stack import Stack, StackError, StackOptions
 from stack.services import http_status
 
@@ -101,7 +102,7 @@ class World:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     url = self.stack.api_url + path
-                    response = await self.http.request(method, url, json=body, headers=headers, timeout=_ASK_TIMEOUT_S)
+                    response = await ask(self.http, method, url, json=body, headers=headers, timeout=_ASK_TIMEOUT_S)
                     if response.status_code < 500 and response.status_code != 429:
                         return response
                 await asyncio.sleep(0.1)

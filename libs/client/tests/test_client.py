@@ -94,6 +94,26 @@ async def test_resync_is_followed_within_a_second() -> None:
         await until(lambda: ours.shown() == [2])
 
 
+async def test_what_a_sync_brought_is_confirmed_at_once() -> None:
+    """By the cursor that came with it, and only if there was something: otherwise it would be pushed all the same."""
+    async with world() as ours, ours.client(sync_after_connect_s=1_000.0) as client:
+        await settled(ours, client)
+        ours.post()
+        asked = len(ours.api.syncs)
+        await ours.edge.tell("resync")
+        await until(lambda: client.stats.resyncs == 1)
+        await ours.time.turn(1.0)
+        await until(lambda: ours.shown() == [2])
+        await until(lambda: len(ours.api.syncs) == asked + 2)
+        first, second = ours.api.syncs[asked:]
+        assert first != second
+        await ours.edge.tell("resync")
+        await until(lambda: client.stats.resyncs == 2)
+        await ours.time.turn(1.0)
+        await until(lambda: len(ours.api.syncs) == asked + 3)
+        assert ours.api.syncs[-1] == second
+
+
 async def test_a_reset_is_gone_through_without_a_hole() -> None:
     """The snapshot tells how far the streams go; what the client has a part of is read to its end."""
     async with world() as ours, ours.client(sync_after_connect_s=1_000.0) as client:

@@ -233,3 +233,33 @@ async def test_a_request_keeps_a_cancellation_that_comes_with_its_answer(stack: 
             assert asking.cancelled()
     finally:
         await bus.close(client)
+
+
+async def test_a_publish_that_waits_for_room_can_be_cancelled(stack: Stack) -> None:
+    """The server takes nothing: whoever publishes waits, and ends when he is told to."""
+    client = await bus.connect(settings_for(stack), service="test")
+    await stack.part("nats").suspend()
+    published = 0
+
+    async def publish() -> None:
+        nonlocal published
+        while True:
+            await client.publish("somewhere", bytes(512 * 1024))
+            published += 1
+
+    async def full() -> None:
+        known = -1
+        while known != published:
+            known = published
+            await asyncio.sleep(0.2)
+
+    publishing = asyncio.create_task(publish())
+    try:
+        await full()
+        publishing.cancel()
+        await asyncio.wait({publishing}, timeout=5)
+        assert publishing.cancelled()
+    finally:
+        publishing.cancel()
+        await stack.part("nats").resume()
+        await bus.close(client)

@@ -16,6 +16,7 @@ from contracts.frames import Ack
 from contracts.messages import Message, MessageDraft
 from contracts.problems import Problem
 from contracts.sync import SyncPage
+from natter_client.asking import ask
 from natter_client.errors import RequestFailed
 from natter_client.options import ClientOptions
 from natter_client.tokens import Tokens
@@ -72,7 +73,7 @@ class Api:
         try:
             # httpx limits each step; whoever sends a byte now and then would never end.
             async with asyncio.timeout(self._options.request_timeout_s):
-                response = await self._http.request(method, self._url + path, headers=headers, **request)
+                response = await ask(self._http, method, self._url + path, headers=headers, **request)
         except TimeoutError:
             raise RequestFailed(f"{method} {path}: no answer in time") from None
         except (httpx.HTTPError, OSError) as failed:

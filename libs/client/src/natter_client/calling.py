@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from contracts.codes import ErrorCode
 from natter_client.api import failure
+from natter_client.asking import ask
 from natter_client.backoff import exponential
 from natter_client.clock import Clock
 from natter_client.errors import Rejected, RequestFailed
@@ -132,7 +133,7 @@ class Caller:
         try:
             # httpx limits each step; whoever sends a byte now and then would never end.
             async with asyncio.timeout(self._options.request_timeout_s):
-                response = await self._http.request(method, self._url + path, content=content, headers=sent)
+                response = await ask(self._http, method, self._url + path, content=content, headers=sent)
         except TimeoutError:
             raise RequestFailed(f"{method} {path}: no answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as broken:

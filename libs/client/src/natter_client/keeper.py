@@ -178,6 +178,7 @@ class Keeper:
     async def _pages(self) -> None:
         cursor = self.cursor
         snapshots = 0
+        confirmed = False
         while True:
             page = await self._api.sync(cursor)
             snapshot = page.conversations is not None
@@ -194,7 +195,10 @@ class Keeper:
             if snapshots > _SNAPSHOTS_MAX:
                 raise RequestFailed("sync does not get on: snapshot after snapshot")
             if not snapshot and not page.has_more:
-                return
+                if confirmed or not page.events:
+                    return
+                # Once more, with the cursor that came with them: it says that they arrived, and need no push.
+                confirmed = True
 
     def _failed(self, failed: RequestFailed) -> None:
         self._stats.syncs_failed += 1

@@ -63,6 +63,14 @@ class _Client(Client):
         with cancellation.kept():
             await super().flush(timeout)
 
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        # Forced, whoever publishes waits here until the server takes what is pending, and a cancellation ends that
+        # wait without a word. Not forced, nothing waits, and this is on the way of each publish.
+        if not force_flush:
+            return await super()._flush_pending()
+        with cancellation.kept():
+            return await super()._flush_pending(force_flush=True)
+
 
 async def connect(
     settings: ServiceSettings,

@@ -1,4 +1,7 @@
-"""Which part of the record each user was told of by sync, written down a few times per second: it needs no push.
+"""Which part of the record each user has had by sync, written down a few times per second: it needs no push.
+
+A cursor that comes back is the proof: it says where its first ancestor stood, and somebody holds it who has had every
+page in between. That a page was sent proves nothing, on a network that breaks.
 
 A hint: what a crash forgets costs a push that nobody needed.
 """
@@ -71,7 +74,7 @@ class SyncNotes:
         self._something = asyncio.Event()
 
     def note(self, user_id: str, told: Told) -> None:
-        """The user is being told of this part."""
+        """A device of the user has had this part."""
         known = self._told.get(user_id)
         self._told[user_id] = told if known is None else known.joined(told)
         if len(self._told) > USERS_MAX:

@@ -89,8 +89,13 @@ class Talk:
             return fence > newest
 
         await eventually(settled, "no transaction of somebody else holds the fence back")
-        await self.call("GET", "/v1/sync", self.bob, params={"cursor": cursor})
+        page = await self.call("GET", "/v1/sync", self.bob, params={"cursor": cursor})
         await notes.flush()
+        known = await self.db.fetch("SELECT * FROM synced WHERE user_id = $1", self.bob)
+        # He has had the page, and says so by its cursor.
+        await self.call("GET", "/v1/sync", self.bob, params={"cursor": page["next_cursor"]})
+        await notes.flush()
+        assert known != await self.db.fetch("SELECT * FROM synced WHERE user_id = $1", self.bob)
 
     async def facts(self, *questions: PushQuestion) -> list[DeliveryFacts]:
         """What is answered."""
@@ -188,7 +193,8 @@ async def test_an_older_sync_never_takes_a_place_back(talk: Talk, notes: SyncNot
     cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
     asked = [await talk.say() for _ in range(3)]
     await talk.told(notes, cursor)
-    await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor, "limit": 1})
+    page = await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor, "limit": 1})
+    await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": page["next_cursor"]})
     await notes.flush()
     assert [one.synced for one in await talk.facts(*asked)] == [True, True, True]
 
@@ -202,17 +208,27 @@ async def test_a_new_device_is_told_of_what_comes_after_its_snapshot(talk: Talk,
     assert [one.synced for one in await talk.facts(before, after)] == [False, True]
 
 
-async def test_who_comes_back_was_not_told_of_what_he_missed(talk: Talk, notes: SyncNotes) -> None:
-    """He was no member when he synced: the message was in no page."""
+async def test_a_page_that_was_sent_is_no_proof(talk: Talk, notes: SyncNotes) -> None:
+    """The network broke under the answer: nobody came with its cursor."""
     cursor = (await talk.call("GET", "/v1/sync", talk.bob))["next_cursor"]
+    lost = await talk.say()
+    for _ in range(3):
+        await talk.call("GET", "/v1/sync", talk.bob, params={"cursor": cursor})
+        await notes.flush()
+    assert [one.synced for one in await talk.facts(lost)] == [False]
+    await talk.told(notes, cursor)
+    assert [one.synced for one in await talk.facts(lost)] == [True]
+
+
+async def test_who_left_and_came_back_is_no_member_for_what_was_before(talk: Talk) -> None:
+    """Nobody is pushed what his new membership does not show; what comes later he is told of as everybody."""
     missed = await talk.say()
     path = f"/v1/conversations/{talk.c}/participants"
     await talk.call("DELETE", f"{path}/{talk.bob}", talk.alice, status=204)
-    await talk.told(notes, cursor)
+    between = await talk.say()
     await talk.call("POST", path, talk.alice, json={"user_ids": [talk.bob]})
     later = await talk.say()
-    await talk.told(notes, cursor)
-    assert [one.synced for one in await talk.facts(missed, later)] == [False, True]
+    assert [one.member for one in await talk.facts(missed, between, later)] == [False, False, True]
 
 
 async def test_how_a_user_stands(talk: Talk) -> None:

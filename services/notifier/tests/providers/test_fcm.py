@@ -223,6 +223,8 @@ async def test_what_fcm_answers(status: int, code: str, google: Google, tmp_path
     """Exactly that class of error, and the wait; a `Retry-After` asks for more, never for less."""
     wanted, wait_s = GOLDEN[status, code]
     async with provider(google, tmp_path) as fcm:
+        if wanted is TokenGoneError:
+            await fcm.send(to_android())
         google.push_answer = failure(status, code)
         with pytest.raises(PushError) as caught:
             await fcm.send(to_android())
@@ -290,6 +292,19 @@ async def test_the_missing_key_of_another_platform_does_not_stop_android(google:
         with pytest.raises(TransientPushError) as caught:
             await fcm.send(to_android())
         assert caught.value.retry_after_s == 300.0
+
+
+async def test_credentials_of_another_project_delete_nothing(google: Google, tmp_path: Path) -> None:
+    """Every token is of another sender then: nothing is removed until FCM has taken a push of ours."""
+    async with provider(google, tmp_path) as fcm:
+        google.push_answer = failure(403, "SENDER_ID_MISMATCH")
+        with pytest.raises(ProviderRefusedError):
+            await fcm.send(to_android())
+        google.push_answer = Answer(200, b'{"name": "projects/p/messages/1"}')
+        await fcm.send(to_android())
+        google.push_answer = failure(403, "SENDER_ID_MISMATCH")
+        with pytest.raises(TokenGoneError):
+            await fcm.send(to_android())
 
 
 async def test_one_token_for_all_and_renewed_before_its_end(google: Google, tmp_path: Path) -> None:

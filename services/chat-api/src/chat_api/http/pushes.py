@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from chat_api.commands import pushes
 from chat_api.domain.errors import NotFound
@@ -31,6 +31,16 @@ _AWAY = "The notifier does not answer right now."
 
 class DeadLettersBody(Body):
     """Which dead letters: some by the ids that their list shows, or all of them."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["ids"], "properties": {"ids": {"type": "array"}, "all": {"const": False}}},
+                {"required": ["all"], "properties": {"ids": {"type": "null"}, "all": {"const": True}}},
+            ]
+        },
+    )
 
     ids: Annotated[list[DeadId], Field(min_length=1, max_length=PAGE_MAX)] | None = None
     all: Flag = False

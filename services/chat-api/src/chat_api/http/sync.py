@@ -43,10 +43,11 @@ async def catch_up(
     ] = LIMIT_DEFAULT,
 ) -> Response:
     """Without a cursor a snapshot, with one what has happened since; in pages. Nothing is skipped and nothing is out of
-    order; around the moment of a snapshot something may come twice, and is known by stream and seq."""
+    order; around the moment of a snapshot something may come twice, and is known by stream and seq.
+
+    Whoever comes with a cursor has had the pages before it: what they told of needs no push any more."""
     user_id = principal.user_id
     place = None if cursor is None else sync_cursor.read(cursor)
-    told: Told | None = None
     async with translated(), sync.snapshot(context.engine) as connection:
         stand = await sync.stand(connection, user_id)
         now_s = int(time.time())
@@ -61,16 +62,16 @@ async def catch_up(
             )
         )
         if isinstance(place, IncrementCursor) and not reset:
-            page, told = await _increment(connection, user_id, place, stand.fence, limit)
+            if place.since is not None:
+                # Only now: a page that was sent may have reached nobody.
+                context.sync_notes.note(user_id, Told(place.since, (place.txid, place.position)))
+            page = await _increment(connection, user_id, place, stand.fence, limit)
         else:
             if not isinstance(place, SnapshotCursor) or reset:
                 place = SnapshotCursor(user_mark(user_id), now_s, stand.fence, stand.user_seq, sync.FIRST_ID)
             page = await _snapshot(connection, user_id, place, min(limit, SNAPSHOT_MAX))
             page.reset = reset
-    answer = Response(encode(page), media_type="application/json")
-    if told is not None:
-        context.sync_notes.note(user_id, told)
-    return answer
+    return Response(encode(page), media_type="application/json")
 
 
 async def _snapshot(connection: AsyncConnection, user_id: str, place: SnapshotCursor, limit: int) -> SyncOut:
@@ -92,15 +93,14 @@ async def _snapshot(connection: AsyncConnection, user_id: str, place: SnapshotCu
 
 async def _increment(
     connection: AsyncConnection, user_id: str, place: IncrementCursor, fence: int, limit: int
-) -> tuple[SyncOut, Told]:
-    """The page, and the part of the record that it tells of."""
+) -> SyncOut:
     found = await sync.events(connection, user_id, txid=place.txid, position=place.position, limit=limit + 1)
     page, more = found[:limit], len(found) > limit
     # A transaction that is still running may yet add events at the fence, never below it.
     txid, position = (page[-1].txid or 0, page[-1].position) if more else (fence, 0)
-    out = SyncOut(
+    since = place.since or (place.txid, place.position)
+    return SyncOut(
         events=[public_event(event) for event in page],
-        next_cursor=sync_cursor.write(IncrementCursor(place.user, int(time.time()), txid, position)),
+        next_cursor=sync_cursor.write(IncrementCursor(place.user, int(time.time()), txid, position, since)),
         has_more=more,
     )
-    return out, Told((place.txid, place.position), (txid, position))

@@ -1,7 +1,8 @@
 """The cursor of `GET /v1/sync`: opaque to clients, which keep it and give it back.
 
 Within: a version, the user it was made for, when, and a place in the record; in a snapshot also a place in the list of
-conversations. Nothing in it is a right: it is not signed, and whoever changes it harms only what he is told himself.
+conversations, in an increment the place of its first ancestor. Nothing in it is a right: it is not signed, and whoever
+changes it harms only what he is told himself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _NUMBER = r"(\d{1,18})"
 _ID = UUID_PATTERN.strip(r"^\Z")
 _HEAD = rf"([0-9a-f]{{8}})\.{_NUMBER}"
 _SNAPSHOT = re.compile(rf"{_VERSION}s\.{_HEAD}\.{_NUMBER}\.{_NUMBER}\.({_ID})", re.ASCII)
-_INCREMENT = re.compile(rf"{_VERSION}i\.{_HEAD}\.{_NUMBER}\.{_NUMBER}", re.ASCII)
+_INCREMENT = re.compile(rf"{_VERSION}i\.{_HEAD}\.{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER}\.{_NUMBER})?", re.ASCII)
 _OTHER_VERSION = re.compile(rf"(?!{_VERSION}[a-z])\d{{1,4}}[a-z]\.[\x20-\x7e]*", re.ASCII)
 
 
@@ -45,6 +46,9 @@ class IncrementCursor:
     issued: int
     txid: int
     position: int
+    since: tuple[int, int] | None = None
+    """Where its first ancestor stood. Who comes with this cursor has had every page from there to here; None: it is the
+    first, and stands for no page."""
 
 
 Cursor: TypeAlias = SnapshotCursor | IncrementCursor
@@ -60,7 +64,7 @@ def write(cursor: Cursor) -> str:
     if isinstance(cursor, SnapshotCursor):
         kind, place = "s", f"{cursor.fence}.{cursor.user_seq}.{cursor.after}"
     else:
-        kind, place = "i", f"{cursor.txid}.{cursor.position}"
+        kind, place = "i", ".".join(map(str, (cursor.txid, cursor.position, *(cursor.since or ()))))
     return _encoded(f"{_VERSION}{kind}.{cursor.user}.{cursor.issued}.{place}")
 
 
@@ -68,8 +72,9 @@ def read(cursor: str) -> Cursor | None:
     """The cursor, or None for one that another release has made; raises `ApiError` for what is none of ours."""
     text = _decoded(cursor)
     if found := _INCREMENT.fullmatch(text):
-        user, *numbers = found.groups()
-        return IncrementCursor(user, *map(int, numbers))
+        user, issued, txid, position, *since = found.groups()
+        known = None if since[0] is None else (int(since[0]), int(since[1]))
+        return IncrementCursor(user, int(issued), int(txid), int(position), known)
     if found := _SNAPSHOT.fullmatch(text):
         user, issued, fence, user_seq, after = found.groups()
         return SnapshotCursor(user, int(issued), int(fence), int(user_seq), after)

@@ -26,12 +26,13 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
 # LIMIT 1 keeps each of the inner queries a look-up by key. What concerns a conversation is null outside of any, and
 # then nothing speaks against the push.
 _DELIVERIES = text("""
-SELECT q.ord, p.is_active, p.read_seq, c.title, m.message_id, m.deleted_at, m.content, r.device_types,
+SELECT q.ord, p.read_seq,
+       -- Who left and came back has another membership, which begins where he came back: what was before is not his.
+       p.is_active AND p.joined_seq <= coalesce(q.seq, p.joined_seq) AS member,
+       c.title, m.message_id, m.deleted_at, m.content, r.device_types,
        coalesce(
            (y.since_txid, y.since_position) < (e.txid, e.position)
-           AND (y.until_txid, y.until_position) >= (e.txid, e.position)
-           -- Whoever had left when he synced, and came back, was not told of what he had missed.
-           AND (q.conversation_id IS NULL OR p.joined_seq <= e.seq),
+           AND (y.until_txid, y.until_position) >= (e.txid, e.position),
            false
        ) AS synced,
        x.muted IS NOT NULL AS muted
@@ -124,7 +125,7 @@ def _delivery(row: Any, asked: PushQuestion, members: dict[str, int]) -> Deliver
     return DeliveryFacts(
         user_id=asked.user_id,
         event_id=asked.event_id,
-        member=bool(row.is_active) if inside else True,
+        member=bool(row.member) if inside else True,
         members=members.get(asked.conversation_id or "", 0),
         read=asked.seq is not None and row.read_seq is not None and row.read_seq >= asked.seq,
         deleted=asked.message_id is not None and (row.message_id is None or row.deleted_at is not None),

@@ -28,6 +28,8 @@ def encoded(text: str) -> str:
     [
         IncrementCursor(ALICE, NOW, 1, 0),
         IncrementCursor(ALICE, NOW, LARGEST, LARGEST),
+        IncrementCursor(ALICE, NOW, 2, 0, (1, 0)),
+        IncrementCursor(ALICE, NOW, LARGEST, LARGEST, (LARGEST, LARGEST)),
         SnapshotCursor(ALICE, NOW, 3, 0, new_id()),
         SnapshotCursor(ALICE, NOW, LARGEST, LARGEST, new_id()),
     ],
@@ -47,6 +49,8 @@ def test_what_is_written_is_read(cursor: IncrementCursor | SnapshotCursor) -> No
         "1i",
         f"1i.{ALICE}.1.2",
         f"1i.{ALICE}.1.2.3.4",
+        f"1i.{ALICE}.1.2.3.4.5.6",
+        f"1i.{ALICE}.1.2.3.4.-5",
         f"1i.{ALICE}.1.-2.3",
         f"1i.{ALICE}.1.2.{10**18}",
         f"1i.{ALICE}.1.2.3\n",

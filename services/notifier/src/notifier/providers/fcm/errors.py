@@ -50,6 +50,9 @@ def error(status: int, body: bytes, *, retry_after_s: float | None, token: str, 
     if code == "THIRD_PARTY_AUTH_ERROR":
         # It is about one platform's key: Apple's for an iOS app, or a browser's. Android's pushes go on.
         verdict = standing.refused(token)
+    if code == "SENDER_ID_MISMATCH" and not standing.takes_ours(SERVER):
+        # With another project's credentials it is said of every token: then none of them is at fault.
+        verdict = standing.refused(token)
     return verdicts.error(verdict, f"FCM: {status} {code or _status(answer)}".rstrip(), retry_after_s=retry_after_s)
 
 
