@@ -22,6 +22,14 @@ PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # make chaos: how many runs, and the seed of the first.
 RUNS ?= 20
 SEED ?= 1
+# The pages of the browser. With them make dev has something to look at; without npm it runs all the same.
+NPM := $(shell command -v npm)
+WEB_READY := web/node_modules/.ready
+WEB_BUILT := web/dist/index.html
+WEB_SOURCES := $(shell find web/src web/public web/scripts -type f) \
+	$(addprefix web/,index.html package.json package-lock.json tsconfig.json vite.config.ts)
+# Tests of the browser drive a Chromium that is there: a downloaded one would be another 400 MB.
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD = 1
 # make fuzz: how long to attack HTTP; ten thousand frames for each minute.
 MINUTES ?= 10
 # Tests of libs/stack that hold for embedded and for containerised servers alike.
@@ -37,7 +45,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX ?= $(abspath $(VENV))/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-unit test-integration test-containers chaos fuzz bench lint format lock up down clean
+.PHONY: help setup dev demo test test-unit test-integration test-containers test-web screenshots web chaos fuzz bench lint format lock up down clean
 
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +64,20 @@ $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml $(MEMBERS
 
 setup: $(READY) ## Make the virtual environment (every other target does, too)
 
-dev: $(READY) ## Run everything on this machine with demo accounts; data survives in .natter/dev
+$(WEB_READY): web/package.json web/package-lock.json
+	@test -n "$(NPM)" || { echo "error: Node 20 or newer with npm is needed for the pages"; exit 1; }
+	@echo "pages: what they are made of"
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WEB_BUILT): $(WEB_READY) $(WEB_SOURCES)
+	@echo "pages: building"
+	@cd web && npm run --silent build -- --logLevel warn
+	@touch $@
+
+web: $(WEB_BUILT) ## Build the pages of the browser into web/dist
+
+dev: $(READY) $(if $(NPM),$(WEB_BUILT)) ## Run everything on this machine with demo accounts; data survives in .natter/dev
 	@$(BIN)/python -m stack dev --with-parent
 
 demo: $(READY) ## Play real dialogues through a fresh stack, or through TARGET=http://host:port
@@ -73,6 +94,16 @@ test-integration: $(READY) ## Run the black-box tests against real NATS and Post
 
 test-containers: $(READY) ## Run those that are about the servers with NATS and Postgres from containers
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(IN_CONTAINERS) $(ARGS)
+
+test-web: $(READY) $(WEB_BUILT) ## Run the browser's tests: types, style, units, size, then Chromium against a real stack
+	@cd web && npm run --silent types -- --check
+	@cd web && npm run --silent lint
+	@cd web && npm test --silent
+	@cd web && npm run --silent size
+	@cd web && NATTER_PYTHON=$(abspath $(BIN)/python) npm run --silent e2e -- $(ARGS)
+
+screenshots: $(READY) $(WEB_BUILT) ## Take a picture of each page, light and dark, desktop and phone, into web/screenshots
+	@cd web && NATTER_PYTHON=$(abspath $(BIN)/python) npm run --silent screenshots -- $(ARGS)
 
 chaos: $(READY) ## Play RUNS seeded runs from SEED on while faults fire; exit 0 only if nothing is lost or wrong
 	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(ARGS)
@@ -120,5 +151,5 @@ down: ## Stop those containers; their data stays
 	@docker compose down
 
 clean: ## Remove the environment, caches, and .natter with the data of make dev
-	@rm -rf $(VENV) .natter .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .natter web/node_modules web/dist web/test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 /** What each test of the browser begins with: the stack, and people who are signed in. */
 
-import { test as base, type BrowserContext, expect, type Page } from "@playwright/test";
+import { type BrowserContext, test as base, expect, type Page } from "@playwright/test";
 import { Natter } from "./natter";
 
 export { expect } from "@playwright/test";
@@ -49,7 +49,10 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       contexts.push(context);
       const page = await context.newPage();
       await page.goto("/login");
-      await page.getByLabel(/user|account/i).first().fill(userId);
+      await page
+        .getByLabel(/user|account/i)
+        .first()
+        .fill(userId);
       await page.getByLabel(/password/i).fill(natter.where.password);
       await page.getByRole("button", { name: /sign in|log in/i }).click();
       await page.waitForURL((url) => url.pathname !== "/login");

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stack import Stack, StackOptions, ports
-from stack.dev import PASSWORD, seed
+from stack.dev import PASSWORD, pages_env, seed
 from stack.errors import StackError
 from stack.runner import run_until_signal
 
@@ -37,16 +37,13 @@ def arguments() -> argparse.Namespace:
 def options(web: Path, edges: int) -> StackOptions:
     """A stack that disappears at the end; who is away is pushed at once."""
     chosen = {"chat-api": ports.free_port(), **{f"edge-{number + 1}": ports.free_port() for number in range(edges)}}
-    page = f"http://{ports.HOST}:{chosen['chat-api']}"
-    sockets = ",".join(f"ws://{ports.HOST}:{chosen[f'edge-{number + 1}']}/v1/ws" for number in range(edges))
     everyone = {
-        "NATTER_ALLOWED_ORIGINS": page,
+        "NATTER_ALLOWED_ORIGINS": f"http://{ports.HOST}:{chosen['chat-api']}",
         "NATTER_PUSH_GRACE_OFFLINE_S": "0",
         "NATTER_IMPORTANT_MOBILE_WAIT_S": "0.5",
         "DELIVERY_ACK_TIMEOUT": "2",
     }
-    served = {"NATTER_WEB_DIR": str(web.resolve()), "NATTER_WEB_WS_URLS": sockets, "NATTER_WEB_DEMO": "true"}
-    return StackOptions(edges=edges, ports=chosen, env={"*": everyone, "chat-api": served})
+    return StackOptions(edges=edges, ports=chosen, env={"*": everyone, **pages_env(web, chosen)})
 
 
 async def obey(stack: Stack, told: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from stack import StackError
-from stack.dev import DEFAULT_PORTS, dev_options
+from stack.dev import DEFAULT_PORTS, dev_options, pages_env
 from stack.ports import free_port
 
 from .conftest import HERE, alive, until
@@ -83,6 +83,20 @@ def _run_until_ready(data_dir: Path) -> tuple[int, str]:
         shown = ""
         for line in process.stdout:
             shown += line
-            if "ready - Ctrl-C" in line:
+            if "ready - " in line:
                 process.send_signal(signal.SIGINT)
         return process.wait(), shown
+
+
+def test_the_pages_are_told_where_the_edges_are(tmp_path: Path) -> None:
+    """Only if there are pages; without them everything else runs all the same."""
+    assert pages_env(tmp_path, DEFAULT_PORTS) == {}
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    told = pages_env(tmp_path, {**DEFAULT_PORTS, "edge-2": 9002})
+    assert told == {
+        "chat-api": {
+            "NATTER_WEB_DIR": str(tmp_path),
+            "NATTER_WEB_WS_URLS": "ws://127.0.0.1:8001/v1/ws,ws://127.0.0.1:9002/v1/ws",
+            "NATTER_WEB_DEMO": "true",
+        }
+    }

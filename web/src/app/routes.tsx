@@ -16,7 +16,7 @@ const Admin = lazy(() => import("./pages/Admin"));
 const TestWebSocket = lazy(() => import("./pages/TestWebSocket"));
 
 /** What goes wrong in a page stays in it: the router shows `PageError` in its place. */
-function page(path: string, Page: ComponentType, only?: Role): RouteObject {
+function page(path: string, Page: ComponentType, only?: Role) {
   const shown = (
     <Suspense fallback={<Loading />}>
       <Page />

@@ -3,18 +3,22 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 
+from stack import ports
 from stack.errors import StackError
 from stack.options import StackOptions
 from stack.stack import Stack
 
 PASSWORD = "natter-demo"  # noqa: S105 - a published password of accounts that exist on developers' machines only
 DATA_DIR = Path(".natter") / "dev"
+PAGES_DIR = Path("web") / "dist"
+"""What `make web` builds."""
 DEFAULT_PORTS = {
     "chat-api": 8000,
     "edge-1": 8001,
@@ -47,15 +51,29 @@ ACCOUNTS = (
 def dev_options() -> StackOptions:
     """Return the options of `make dev`. Raises StackError if a NATTER_DEV_*_PORT is not a port."""
     variables = {part: f"NATTER_DEV_{part.upper().replace('-', '_')}_PORT" for part in DEFAULT_PORTS}
-    ports = {part: _port(variables[part], default) for part, default in DEFAULT_PORTS.items()}
+    chosen = {part: _port(variables[part], default) for part, default in DEFAULT_PORTS.items()}
     return StackOptions(
         data_dir=DATA_DIR,
         edges=2,
         rate_limits=True,
-        ports=ports,
+        ports=chosen,
         port_variables=variables,
+        env=pages_env(PAGES_DIR, chosen),
         log_to=sys.stdout,
     )
+
+
+def pages_env(pages: Path, chosen: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    """Return what the services are told about the built `pages`; nothing if there are none. Edges are all of `chosen`."""
+    if not (pages / "index.html").is_file():
+        return {}
+    sockets = (f"ws://{ports.HOST}:{port}/v1/ws" for part, port in chosen.items() if part.startswith("edge-"))
+    served = {
+        "NATTER_WEB_DIR": str(pages.resolve()),
+        "NATTER_WEB_WS_URLS": ",".join(sockets),
+        "NATTER_WEB_DEMO": "true",
+    }
+    return {"chat-api": served}
 
 
 async def dev(options: StackOptions, started: float) -> NoReturn:
@@ -65,11 +83,15 @@ async def dev(options: StackOptions, started: float) -> NoReturn:
     """
     first_time = not (options.data_dir or DATA_DIR).exists()
     _say(started, "starting NATS, Postgres and the services" + (" (first start: a new database)" if first_time else ""))
+    pages = "NATTER_WEB_DIR" in options.env.get("chat-api", {})
+    if not pages:
+        _say(started, f"no pages in {PAGES_DIR}: `make web` builds them, with Node 20 or newer and npm")
     async with Stack(options) as stack:
         _say(started, "all parts are up; seeding the demo accounts")
         await seed(stack)
         _say(started, _summary(stack))
-        _say(started, "ready - Ctrl-C stops everything")
+        opened = f"open {stack.api_url} - " if pages else ""
+        _say(started, f"ready - {opened}Ctrl-C stops everything")
         raise await stack.until_a_part_dies()
 
 
