@@ -18,8 +18,9 @@ export function span(ms: number, language: string): string {
   return ms < DAY_MS ? unit(ms / HOUR_MS, "hour", language) : unit(ms / DAY_MS, "day", language);
 }
 
-/** The time of day with seconds: figures are two seconds apart. */
+/** The time of day with seconds: figures are two seconds apart. Nothing for what is no time, as a chart without a pointer asks. */
 export function clock(at: number, language: string): string {
+  if (!Number.isFinite(at)) return "";
   return new Intl.DateTimeFormat(language, {
     hour: "2-digit",
     minute: "2-digit",

@@ -1,21 +1,21 @@
 /** The admin's questions and acts over HTTP: `/v1/admin/*`, and the delivery ledger of a message. */
 
 import type { Api } from "../chat/api";
-import type {
-  AdminApi,
-  AdminStats,
-  Broadcast,
-  BroadcastDraft,
-  ConnectionFilter,
-  ConnectionPage,
-  DeadChoice,
-  DeadPage,
-  DisconnectWish,
-  MessageDelivery,
+import {
+  type AdminApi,
+  type AdminStats,
+  type Broadcast,
+  type BroadcastDraft,
+  type ConnectionFilter,
+  type ConnectionPage,
+  DEAD_PER_PAGE,
+  type DeadChoice,
+  type DeadPage,
+  type DisconnectWish,
+  type MessageDelivery,
 } from "./model";
 
 const CONNECTIONS_PER_PAGE = 50;
-const DEAD_PER_PAGE = 50;
 const BROADCASTS_SHOWN = 10;
 
 export class HttpAdminApi implements AdminApi {

@@ -20,6 +20,9 @@ export const DEVICE_TYPES = ["mobile", "tablet", "desktop"] as const satisfies r
 /** Those who have a screen; `service` is a host application. */
 export const HUMAN_ROLES = ["customer", "consultant", "doctor", "admin"] as const satisfies readonly Role[];
 
+/** How many dead letters come at once. */
+export const DEAD_PER_PAGE = 50;
+
 /** Sockets that match all that is given. */
 export interface ConnectionFilter {
   readonly userId?: string | undefined;
