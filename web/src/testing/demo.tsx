@@ -1,5 +1,6 @@
 /** /demo.html of the development server: the pages with a `DemoStore`. `?role=consultant&page=login&status=offline&pace=900` */
 
+import "@mantine/charts/styles.css";
 import "@mantine/core/styles.css";
 import "@mantine/notifications/styles.css";
 import { createRoot } from "react-dom/client";
@@ -8,6 +9,8 @@ import { startTexts } from "../app/i18n";
 import { ChatPage } from "../app/pages/Chat";
 import { LoginPage } from "../app/pages/Login";
 import type { ConnectionStatus, Role } from "../service/chat/model";
+import { DemoAdminPage } from "./DemoAdminPage";
+import { DemoBench } from "./demoSocket";
 import { DemoStore } from "./demoStore";
 import { Providers } from "./Providers";
 
@@ -40,10 +43,12 @@ if (root !== null) {
         <Routes>
           <Route path="/chat" element={<ChatPage onSignOut={() => undefined} />} />
           <Route path="/chat/:id" element={<ChatPage onSignOut={() => undefined} />} />
+          <Route path="/admin" element={<DemoAdminPage empty={asked.has("empty")} />} />
           <Route
             path="/login"
             element={<LoginPage onSignIn={refuse} demoAccounts={ACCOUNTS.map((one) => ({ ...one, password: "x" }))} />}
           />
+          <Route path="/test-websocket" element={<DemoBench />} />
         </Routes>
       </MemoryRouter>
     </Providers>,

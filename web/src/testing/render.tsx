@@ -30,6 +30,7 @@ if (!("fonts" in document)) {
   Object.defineProperty(document, "fonts", { value: new EventTarget() });
 }
 Element.prototype.scrollIntoView ??= () => undefined;
+Element.prototype.scrollTo ??= () => undefined;
 
 afterEach(() => {
   notifications.clean(); // they outlive what showed them

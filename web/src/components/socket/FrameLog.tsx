@@ -130,7 +130,7 @@ function Frames({ frames }: { readonly frames: readonly RecordedFrame[] }) {
   if (frames.length === 0) return <Text className={classes.noFrames}>{t("frames.none")}</Text>;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be reached by keyboard
-    <section className={classes.frames} aria-label={t("frames.title")} tabIndex={0}>
+    <section className={classes.frames} aria-label={t("frames.list")} tabIndex={0}>
       <VList ref={list} data={frames} onScroll={look} itemSize={36} tabIndex={-1}>
         {(frame) => <FrameRow key={frame.id} frame={frame} open={open.has(frame.id)} onToggle={toggle} />}
       </VList>
