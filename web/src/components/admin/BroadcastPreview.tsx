@@ -24,7 +24,13 @@ export function BroadcastPreview({ form }: { readonly form: BroadcastForm }) {
       <Text size="xs" c="dimmed">
         {t("admin:broadcast.preview_app")}
       </Text>
-      <Notification title={title} withCloseButton={false} withBorder className={classes.text} role="presentation">
+      <Notification
+        title={title}
+        withCloseButton={false}
+        withBorder
+        classNames={{ root: classes.text, description: classes.note }}
+        role="presentation"
+      >
         {content}
       </Notification>
       <Text size="xs" c="dimmed">

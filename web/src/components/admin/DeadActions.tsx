@@ -37,7 +37,7 @@ export function DeadActions({ selected, mayAll, onAct }: Props) {
       <Button size="sm" variant="default" disabled={disabled} onClick={() => void act("replay", which)}>
         {t(count === 0 ? "dead.replay_all" : "dead.replay")}
       </Button>
-      <Button size="sm" variant="outline" color="red.8" disabled={disabled} onClick={() => setDropping(which)}>
+      <Button size="sm" variant="filled" color="red.8" disabled={disabled} onClick={() => setDropping(which)}>
         {t(count === 0 ? "dead.drop_all" : "dead.drop")}
       </Button>
       <Modal

@@ -57,7 +57,7 @@ function EdgeRow({ edge, now }: { readonly edge: EdgeView; readonly now: number 
   const number = (value: number): string => figure(value, i18n.language);
   return (
     <Table.Tr>
-      <Table.Th scope="row" fw={500} className={classes.id}>
+      <Table.Th scope="row" fw={500} className={classes.name}>
         {edge.id}
       </Table.Th>
       <Table.Td ta="right">{number(edge.connections)}</Table.Td>

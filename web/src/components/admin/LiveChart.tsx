@@ -19,7 +19,9 @@ interface Props {
 /** Two lines differ in colour and in dashes. */
 const LOOKS = [{ color: "lagoon.6" }, { color: "orange.8", strokeDasharray: "6 4" }] as const;
 /** Another few minutes of the same height do not jump because of one connection more. */
-const SCALE = { allowDecimals: false, domain: [0, "auto"], width: 56 } as const;
+const SCALE = { allowDecimals: false, domain: [0, "auto"], width: 64 } as const;
+/** Not by name. */
+const IN_ORDER = { itemSorter: null } as const;
 const STILL = { isAnimationActive: false };
 
 export function LiveChart({ name, series, samples, format }: Props) {
@@ -51,6 +53,7 @@ export function LiveChart({ name, series, samples, format }: Props) {
           withDots={false}
           connectNulls={false}
           withLegend={series.length > 1}
+          legendProps={IN_ORDER}
           accessibilityLayer={false}
           lineProps={STILL}
           valueFormatter={format}

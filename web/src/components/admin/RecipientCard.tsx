@@ -23,7 +23,7 @@ const COLORS: Readonly<Record<DeliveryState, string>> = {
   read: "lagoon.7",
   delivered: "teal.9",
   handed_over: "blue.8",
-  waiting: "orange.9",
+  waiting: "grape.8",
   unknown: "gray.7",
 };
 
