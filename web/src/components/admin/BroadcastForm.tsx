@@ -2,6 +2,7 @@
 
 import { Autocomplete, Button, Checkbox, Group, Radio, Stack, Switch, Textarea, TextInput } from "@mantine/core";
 import { type FormEvent, useState } from "react";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 import {
   BROADCAST_TYPES,
@@ -28,11 +29,13 @@ export function BroadcastForm({ form, onChange, onReview }: Props) {
   const problems = tried ? problemsOf(form) : FINE;
   const words = (problem: string | undefined) => problem && t(`broadcast.${problem}`);
 
-  const submit = (event: FormEvent): void => {
+  const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const fine = Object.keys(problemsOf(form)).length === 0;
-    setTried(!fine);
+    // At once, because the first field that is wrong may be far above the button, and is to be gone to.
+    flushSync(() => setTried(!fine));
     if (fine) onReview();
+    else event.currentTarget.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
   };
 
   return (
