@@ -14,6 +14,11 @@ export default defineConfig({
   forbidOnly: true,
   reporter: [["list"]],
   outputDir: "test-results",
+  projects: [
+    { name: "e2e", testMatch: "**/*.spec.ts" },
+    // Pictures to look at; they assert nothing, so they are no test.
+    { name: "screenshots", testMatch: "**/screenshots.ts" },
+  ],
   use: {
     trace: "retain-on-failure",
     launchOptions: {

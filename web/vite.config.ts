@@ -28,13 +28,17 @@ export default defineConfig({
         codeSplitting: {
           // What changes seldom is fetched seldom. Charts are a chunk of their own: only /admin and /test-websocket ask for it.
           groups: [
-            { name: "react", test: /node_modules[\\/](react|react-dom|scheduler|react-router)[\\/]/, priority: 3 },
+            {
+              name: "react",
+              test: /node_modules[\\/](react|react-dom|scheduler|react-router|use-sync-external-store)[\\/]/,
+              priority: 3,
+            },
+            { name: "ui", test: /node_modules[\\/](@mantine[\\/](?!charts)|@floating-ui|clsx)/, priority: 2 },
             {
               name: "charts",
               test: /node_modules[\\/](recharts|d3-[a-z-]+|victory-vendor|@mantine[\\/]charts)[\\/]/,
-              priority: 2,
+              priority: 1,
             },
-            { name: "ui", test: /node_modules[\\/](@mantine|@floating-ui|clsx)[\\/]/, priority: 1 },
           ],
         },
       },

@@ -49,12 +49,9 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
       contexts.push(context);
       const page = await context.newPage();
       await page.goto("/login");
-      await page
-        .getByLabel(/user|account/i)
-        .first()
-        .fill(userId);
-      await page.getByLabel(/password/i).fill(natter.where.password);
-      await page.getByRole("button", { name: /sign in|log in/i }).click();
+      await page.getByRole("textbox", { name: "User" }).fill(userId);
+      await page.getByRole("textbox", { name: "Password" }).fill(natter.where.password);
+      await page.getByRole("button", { name: "Sign in" }).click();
       await page.waitForURL((url) => url.pathname !== "/login");
       if (new URL(page.url()).pathname !== path) {
         await page.goto(path);

@@ -16,7 +16,7 @@ export interface Where {
   readonly logs: string;
 }
 
-type Verb = "kill" | "start" | "terminate" | "suspend" | "resume";
+type Verb = "kill" | "start" | "terminate" | "suspend" | "resume" | "ensure";
 
 export class Natter {
   readonly where: Where;
@@ -33,7 +33,7 @@ export class Natter {
 
   /** Start everything; rejects with the stack's own words if it does not come up. */
   static async start(edges = 2): Promise<Natter> {
-    const child = spawn(PYTHON, ["web/e2e/stack.py", "--web", "web/dist", "--edges", String(edges)], { cwd: ROOT });
+    const child = spawn(PYTHON, ["web/e2e/backend.py", "--web", "web/dist", "--edges", String(edges)], { cwd: ROOT });
     const said: string[] = [];
     child.stderr.on("data", (data: Buffer) => said.push(data.toString()));
     const reader: Interface = createInterface({ input: child.stdout });

@@ -29,7 +29,11 @@ function Look({ env, children }: Required<Omit<Props, "texts">>) {
     const closeButtonProps = { "aria-label": t("close") };
     const components = {
       Modal: { defaultProps: { closeButtonProps } },
-      Notification: { defaultProps: { closeButtonProps } },
+      Notification: {
+        defaultProps: { closeButtonProps },
+        // Its own gray is too pale beside a title.
+        styles: { description: { color: "var(--mantine-color-dimmed)" } },
+      },
     };
     return { ...theme, components };
   }, [t]);

@@ -64,7 +64,10 @@ function setUp(browser: Browser | undefined = new Browser(), key: string | undef
     removeItem: (name: string) => void kept.delete(name),
   };
   const push = new PushService({ api, deviceId: "web-1", key, platform: browser, storage });
-  return { browser, push, calls, kept, fail: (next: Error) => void (error = next) };
+  const fail = (next: Error) => {
+    error = next;
+  };
+  return { browser, push, calls, kept, fail };
 }
 
 describe("Web Push", () => {

@@ -124,6 +124,7 @@ function LoginForm({ busy, onSignIn }: FormProps) {
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}
           autoComplete="current-password"
+          visibilityToggleButtonProps={{ "aria-label": t("toggle") }}
           error={missing(password)}
         />
         <Button type="submit" loading={busy} fullWidth>

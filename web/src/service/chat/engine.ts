@@ -91,6 +91,7 @@ export class Engine {
       connection.subscribe((state) => this.#connectionChanged(state)),
     ];
     this.#connectionChanged(connection.state);
+    this.#keeper.begin();
     void this.outbox.start();
   }
 

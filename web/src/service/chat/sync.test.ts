@@ -100,6 +100,33 @@ describe("a sync", () => {
     expect(shown).toEqual(["4 sync", "5 sync"]);
   });
 
+  it("does not wait for ever for a first socket, and asks until there is an answer", async () => {
+    pages = [
+      () => {
+        throw new ApiError("network", "");
+      },
+    ];
+    keeper.begin();
+    await clock.pass(2_999);
+    expect(asked).toEqual([]);
+    await clock.pass(5_000);
+    expect(synced).toBe(1);
+    // What was shown once is kept up to date by the next socket.
+    asked = [];
+    await clock.pass(100_000);
+    expect(asked).toEqual([]);
+  });
+
+  it("needs no other one when the first socket comes in time", async () => {
+    keeper.begin();
+    await connected();
+    asked = [];
+    await clock.pass(1_999);
+    keeper.disconnected();
+    await clock.pass(100_000);
+    expect(asked).toEqual([]);
+  });
+
   it("waits as long as the server asks for, and then some", async () => {
     record.sync = async () => {
       asked.push("sync");

@@ -28,6 +28,8 @@ export interface KeeperEvents {
 }
 
 const SECOND_SYNC_MS = 2_000;
+/** So long a page waits for its first socket: then it shows what the record has. */
+const NO_SOCKET_MS = 3_000;
 const RESYNC_JITTER_MS = 1_000;
 const SPACING_MS = 1_000;
 const RETRY_BASE_MS = 500;
@@ -45,6 +47,8 @@ export class Keeper {
   readonly #log: Log;
   #cursor: string | undefined;
   #online = false;
+  /** Nothing is known yet: then, and only then, a sync does not wait for a socket. */
+  #empty = true;
   #stopped = false;
   #running = false;
   #again = false;
@@ -66,6 +70,11 @@ export class Keeper {
     this.#log = log;
   }
 
+  /** A socket is on its way; whoever cannot have one sees his conversations all the same. */
+  begin(): void {
+    if (!this.#online) this.#soon(NO_SOCKET_MS);
+  }
+
   /** There is a socket: whatever is accepted from now on comes as a frame; what came before, by sync. */
   connected(syncIntervalMs: number): void {
     this.#online = true;
@@ -84,12 +93,13 @@ export class Keeper {
     this.#due?.cancel();
     this.#due = undefined;
     this.#cancelSecond();
+    this.begin();
   }
 
   /** Nothing is read or shown any more. */
   stop(): void {
-    this.disconnected();
     this.#stopped = true;
+    this.disconnected();
     for (const wake of [...this.#pauses]) wake();
   }
 
@@ -144,6 +154,7 @@ export class Keeper {
     }
     this.#running = false;
     this.#failures = 0;
+    this.#empty = false;
     this.do(this.#timelines.endSync(true));
     if (this.#stopped) return;
     this.#events.onSynced();
@@ -192,7 +203,7 @@ export class Keeper {
       wait = 0;
     }
     this.#log("repair", { event: "sync_failed", why: codeOf(error), again_in_ms: Math.round(wait) });
-    if (this.#online) this.#soon(wait);
+    this.#soon(wait);
   }
 
   #next(): void {
@@ -203,7 +214,7 @@ export class Keeper {
       again = true;
     }
     this.#spacingMs = this.#timelines.wantsSync ? Math.min(this.#spacingMs * 2, this.#intervalMs) : SPACING_MS;
-    if (this.#online) this.#soon(again ? 0 : this.#intervalMs * (0.8 + 0.2 * this.#clock.random()));
+    this.#soon(again ? 0 : this.#intervalMs * (0.8 + 0.2 * this.#clock.random()));
   }
 
   #needSync(): void {
@@ -217,7 +228,7 @@ export class Keeper {
 
   /** Sync within so much time; an earlier moment stays. */
   #soon(ms: number): void {
-    if (this.#stopped || !this.#online) return;
+    if (this.#stopped || !(this.#online || this.#empty)) return;
     const at = this.#clock.now() + ms;
     if (this.#due !== undefined && this.#due.at <= at) return;
     this.#due?.cancel();

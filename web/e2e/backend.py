@@ -1,8 +1,9 @@
 """A whole Natter for the browser's tests: starts it, says where it is, and does to its parts what a line of JSON asks for.
 
-`python e2e/stack.py --web dist` prints one line when everything is ready, and then one answer for each line it reads:
+`python e2e/backend.py --web dist` prints one line when everything is ready, and then one answer for each line it reads:
 
     {"do": "kill" | "start" | "terminate" | "suspend" | "resume", "part": "edge-1"}   →  {"done": true}
+    {"do": "ensure", "part": "edge-1"}      (starts it only if it does not run)       →  {"done": true}
     {"do": "log", "part": "notifier", "lines": 200}                                   →  {"lines": […]}
     {"do": "token", "user_id": "anna", "roles": ["customer"], "ttl_s": 60}            →  {"token": "…"}
 
@@ -51,6 +52,10 @@ async def obey(stack: Stack, told: dict[str, Any]) -> dict[str, Any]:
     match told["do"]:
         case "kill" | "start" | "terminate" | "suspend" | "resume" as verb:
             await getattr(stack.part(told["part"]), verb)()
+            return {"done": True}
+        case "ensure":
+            if not stack.part(told["part"]).running:
+                await stack.part(told["part"]).start()
             return {"done": True}
         case "log":
             return {"lines": stack.part(told["part"]).log_tail(min(int(told.get("lines", 50)), LOG_LINES_MAX))}
