@@ -9,7 +9,7 @@ import pytest
 
 from chat_api.http.limits import _DISCARD_BYTES_MAX
 from chat_api.http.uploads import FORM_BYTES_MAX
-from chat_api.http.web import PAGES, headers, policy
+from chat_api.http.web import PAGE, headers, policy
 from chat_api.settings import ChatApiSettings
 from contracts.problems import PROBLEM_JSON, Problem
 
@@ -91,7 +91,12 @@ def test_a_callers_request_id_is_kept() -> None:
     assert "proxy_set_header X-Request-Id $natter_request_id;" in NGINX
 
 
-@pytest.mark.parametrize("path", [path.replace("{id}", "0190") for path in PAGES])
+def test_a_page_is_what_chat_api_takes_for_one() -> None:
+    """By the same pattern."""
+    assert [one.path for one in locations() if one.directives.get("try_files") == "/index.html =404"] == [PAGE]
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/chat", "/chat/0190", "/admin", "/test-websocket", "/your/own"])
 def test_a_page_is_the_proxy_s_own(path: str) -> None:
     """The document of the build in the image, with the policy that chat-api gives it, and asked for each time."""
     told = location_of(path)

@@ -25,8 +25,8 @@ test("the figures are alive", async ({ signIn }) => {
   const admin = await signIn("Ada", { role: "admin", path: "/admin" });
   const figure = admin.page.getByText(/Figures of/).first();
   await expect(figure).toBeVisible();
-  const before = await figure.innerText();
-  await expect.poll(() => figure.innerText(), { timeout: 30_000 }).not.toBe(before);
+  const before = await figure.textContent();
+  await expect.poll(() => figure.textContent(), { timeout: 30_000 }).not.toBe(before);
 });
 
 test("a broadcast reaches everybody who is there", async ({ signIn }) => {

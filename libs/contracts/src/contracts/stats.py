@@ -37,6 +37,9 @@ class AdminStats(Contract):
     messages_per_s: float
     deliveries_per_s: float
     pushes_per_s: float
+    push_results_per_s: dict[str, float] = Field(default_factory=dict)
+    """How pushes went: `sent` (a provider took them, the same as `pushes_per_s`), `failed` (attempts it did not take),
+    `skipped` (none, on purpose), `dead` (given up)."""
     delivery_p50_ms: float | None = None
     """From the commit of a message to a device's receipt."""
     delivery_p99_ms: float | None = None

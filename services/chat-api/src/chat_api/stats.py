@@ -19,6 +19,7 @@ from contracts.stats import AdminStats, ProcessFigures
 MESSAGES = "natter_messages_accepted_total"
 DELIVERED = 'natter_fanout_deliveries_total{outcome="delivered"}'
 PUSHES = "natter_notifier_sent_total"
+PUSH_RESULTS = {name: f"natter_notifier_{name}_total" for name in ("sent", "failed", "skipped", "dead")}
 DELIVERY = "natter_fanout_delivery_seconds"
 RELAY_LAG = "natter_relay_lag_seconds"
 FANOUT_LAG = "natter_fanout_lag_seconds"
@@ -141,6 +142,7 @@ def aggregate(
         messages_per_s=window.per_s(MESSAGES),
         deliveries_per_s=window.per_s(DELIVERED),
         pushes_per_s=window.per_s(PUSHES),
+        push_results_per_s={result: window.per_s(name) for result, name in PUSH_RESULTS.items()},
         delivery_p50_ms=p50,
         delivery_p99_ms=p99,
         relay_lag_s=_lag(window.mean(RELAY_LAG), backlog.relay_s),

@@ -75,6 +75,18 @@ def test_a_counter_with_labels_is_summed_and_one_label_is_chosen() -> None:
     assert (found.pushes_per_s, found.deliveries_per_s) == (1.0, 2.0)
 
 
+def test_pushes_by_what_became_of_them() -> None:
+    """Every result is there, also one that nobody has seen yet."""
+    first = {'natter_notifier_skipped_total{reason="read"}': 1.0}
+    then = {
+        f'{PUSHES}{{provider="fcm"}}': 20.0,
+        'natter_notifier_failed_total{class="transient",provider="fcm"}': 5.0,
+        'natter_notifier_skipped_total{reason="read"}': 11.0,
+    }
+    found = page(said(ONE, 0, **first), said(ONE, 10, **then))
+    assert found.push_results_per_s == {"sent": 2.0, "failed": 0.5, "skipped": 1.0, "dead": 0.0}
+
+
 def test_nothing_is_said_of_nothing() -> None:
     """Without a word there are no rates, no quantiles, no lag."""
     found = page()

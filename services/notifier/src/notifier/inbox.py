@@ -35,6 +35,8 @@ log = logger()
 
 _WAIT_S = 1.0
 _CONNECTED_POLL_S = 0.1
+_TOLD = (Metric.SENT, Metric.FAILED, Metric.SKIPPED, Metric.DEAD)
+"""What the admin page shows of us."""
 
 
 class Inbox:
@@ -59,7 +61,7 @@ class Inbox:
         self._wake = wake
         self._stop = stop
         self._pull: Pull | None = None
-        self._figures = Figures("notifier", metrics.registry, (Metric.SENT.value,))
+        self._figures = Figures("notifier", metrics.registry, [metric.value for metric in _TOLD])
         link.on_interrupted(self._on_interrupted)
 
     async def run(self) -> None:

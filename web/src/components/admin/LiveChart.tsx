@@ -16,8 +16,13 @@ interface Props {
   readonly format: (value: number) => string;
 }
 
-/** Two lines differ in colour and in dashes. */
-const LOOKS = [{ color: "lagoon.6" }, { color: "orange.8", strokeDasharray: "6 4" }] as const;
+/** Lines differ in colour and in dashes. */
+const LOOKS = [
+  { color: "lagoon.6" },
+  { color: "orange.8", strokeDasharray: "6 4" },
+  { color: "gray.6", strokeDasharray: "2 3" },
+  { color: "red.8", strokeDasharray: "10 3 2 3" },
+] as const;
 /** Another few minutes of the same height do not jump because of one connection more. */
 const SCALE = { allowDecimals: false, domain: [0, "auto"], width: 64 } as const;
 /** Not by name. */

@@ -39,7 +39,7 @@ export function LiveCharts({ samples }: { readonly samples: readonly Sample[] })
           <LiveChart name="rates" series={["messages", "deliveries"]} samples={samples} format={number} />
           <LiveChart name="latency" series={["p50", "p99"]} samples={samples} format={time} />
           <LiveChart name="connections" series={["connections"]} samples={samples} format={number} />
-          <LiveChart name="pushes" series={["pushes"]} samples={samples} format={number} />
+          <LiveChart name="pushes" series={["pushes", "failed", "skipped", "dead"]} samples={samples} format={number} />
         </div>
       )}
     </Stack>

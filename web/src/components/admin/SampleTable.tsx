@@ -7,7 +7,7 @@ import classes from "./Admin.module.css";
 import { clock, figure, span } from "./format";
 
 const ROWS = 15;
-const COLUMNS = ["messages", "deliveries", "p50", "p99", "connections", "pushes"] as const;
+const COLUMNS = ["messages", "deliveries", "p50", "p99", "connections", "pushes", "failed", "skipped", "dead"] as const;
 
 export function SampleTable({ samples }: { readonly samples: readonly Sample[] }) {
   const { t, i18n } = useTranslation("admin");

@@ -18,7 +18,11 @@ export interface Sample {
   readonly connections: number | null;
   readonly messages: number | null;
   readonly deliveries: number | null;
+  /** A provider took them, per second; then attempts that none took, none on purpose, and given up. */
   readonly pushes: number | null;
+  readonly failed: number | null;
+  readonly skipped: number | null;
+  readonly dead: number | null;
   readonly p50: number | null;
   readonly p99: number | null;
 }
@@ -60,13 +64,18 @@ function sampleOf(stats: AdminStats, at: number): Sample {
     messages: stats.messages_per_s,
     deliveries: stats.deliveries_per_s,
     pushes: stats.pushes_per_s,
+    // A server of an older release tells of what was sent alone.
+    failed: stats.push_results_per_s?.["failed"] ?? null,
+    skipped: stats.push_results_per_s?.["skipped"] ?? null,
+    dead: stats.push_results_per_s?.["dead"] ?? null,
     p50: stats.delivery_p50_ms ?? null,
     p99: stats.delivery_p99_ms ?? null,
   };
 }
 
 function nothing(at: number): Sample {
-  return { at, connections: null, messages: null, deliveries: null, pushes: null, p50: null, p99: null };
+  const pushes = { pushes: null, failed: null, skipped: null, dead: null };
+  return { at, connections: null, messages: null, deliveries: null, ...pushes, p50: null, p99: null };
 }
 
 export interface EdgeView {

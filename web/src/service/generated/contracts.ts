@@ -165,6 +165,9 @@ fanout_lag_s?: (number | null)
 gaps_healed?: number
 messages_per_s: number
 nats_interruptions?: number
+push_results_per_s?: {
+[k: string]: number
+}
 pushes_per_s: number
 relay_lag_s?: (number | null)
 slow_closes?: number

@@ -330,6 +330,8 @@ export interface paths {
          * Without a cursor a snapshot, with one what has happened since; in pages
          * @description Without a cursor a snapshot, with one what has happened since; in pages. Nothing is skipped and nothing is out of
          *     order; around the moment of a snapshot something may come twice, and is known by stream and seq.
+         *
+         *     Whoever comes with a cursor has had the pages before it: what they told of needs no push any more.
          */
         get: operations["catch_up_v1_sync_get"];
         put?: never;
@@ -1194,6 +1196,10 @@ export interface components {
             deliveries_per_s: number;
             /** Pushes Per S */
             pushes_per_s: number;
+            /** Push Results Per S */
+            push_results_per_s?: {
+                [key: string]: number;
+            };
             /** Delivery P50 Ms */
             delivery_p50_ms?: number | null;
             /** Delivery P99 Ms */
@@ -1560,7 +1566,15 @@ export interface components {
              * @default false
              */
             all?: boolean;
-        };
+        } & ({
+            ids: unknown[];
+            /** @constant */
+            all?: false;
+        } | {
+            ids?: null;
+            /** @constant */
+            all: true;
+        });
         /**
          * DeadLettersOut
          * @description How many it were.
@@ -8757,6 +8771,7 @@ export interface operations {
                      *       "messages_per_s": 0,
                      *       "deliveries_per_s": 0,
                      *       "pushes_per_s": 0,
+                     *       "push_results_per_s": {},
                      *       "delivery_p50_ms": 0,
                      *       "delivery_p99_ms": 0,
                      *       "relay_lag_s": 0,

@@ -7,6 +7,7 @@ proxy that serves the pages itself says the same (`deploy/nginx`).
 from __future__ import annotations
 
 import mimetypes
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from chat_api.settings import ChatApiSettings
 
-PAGES = ("/", "/login", "/chat", "/chat/{id}", "/admin", "/test-websocket")
-"""Addresses that the application in the browser knows; each of them is answered with its one document."""
+PAGE = r"^/(?!(v1|docs|healthz|metrics|assets)(/|$)|chat/[^/]+/)[A-Za-z0-9_/-]*$"
+"""Addresses of pages: all that are neither the API's nor a file's. Each is answered with the one document, and the
+application in it knows which page it is, or that there is none; so a new page needs nothing here."""
 INDEX, CONFIG = "index.html", "/config.json"
 _FOREVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
@@ -44,14 +47,13 @@ def install(app: FastAPI, settings: ChatApiSettings) -> None:
     if not (folder / INDEX).is_file():
         raise PagesMissing(f"NATTER_WEB_DIR={settings.web_dir}: there is no {INDEX}; `make web` builds it")
     pages = _Pages(folder, settings)
-    for path in PAGES:
-        app.router.routes.append(Route(path, pages.index, methods=["GET"]))
     app.router.routes.append(Route(CONFIG, pages.config, methods=["GET"]))
     app.router.routes.append(Route("/assets/{path:path}", pages.asset, methods=["GET"]))
     for file in sorted(folder.iterdir()):
         # What else lies beside the document: the service worker, an icon.
         if file.is_file() and file.name != INDEX:
             app.router.routes.append(Route(f"/{file.name}", pages.file(file), methods=["GET"]))
+    app.router.routes.append(_PageRoute(PAGE, pages.index))
 
 
 def policy(socket_urls: tuple[str, ...] = ()) -> str:
@@ -85,6 +87,20 @@ def headers(socket_urls: tuple[str, ...] = ()) -> dict[str, str]:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     }
+
+
+class _PageRoute(Route):
+    """Somebody looks at a page; whatever else is asked of that address is not there."""
+
+    def __init__(self, pattern: str, endpoint: Any) -> None:
+        super().__init__("/", endpoint, methods=["GET"])
+        self._pattern = re.compile(pattern)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        looks = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not looks or not self._pattern.search(scope["path"]):
+            return Match.NONE, {}
+        return Match.FULL, {"endpoint": self.endpoint, "path_params": {}}
 
 
 class _Pages:

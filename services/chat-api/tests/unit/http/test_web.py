@@ -43,7 +43,7 @@ def pages(dist: Path) -> Open:
     return opened
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/chat", "/chat/0190", "/admin", "/test-websocket"])
+@pytest.mark.parametrize("path", ["/", "/login", "/chat", "/chat/0190", "/admin", "/test-websocket", "/support", "/your/own"])
 async def test_each_page_is_the_one_document(pages: Open, path: str) -> None:
     """Nobody keeps it: it names the files of this build. No script may stand in it, and nobody may frame it."""
     async with pages() as client:
@@ -70,7 +70,7 @@ async def test_files_of_the_build(pages: Open) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere", "/chat/0190/more", "/assets/", "/assets/none.js", "/assets/..%2f..%2fsecret.txt", "/index.html/x"],
+    ["/v1", "/v1/nowhere", "/healthz/none", "/chat/0190/send", "/none.js", "/assets/", "/assets/none.js", "/assets/..%2f..%2fsecret.txt", "/index.html/x"],
 )
 async def test_what_is_no_page_is_not_found(pages: Open, path: str) -> None:
     """No document for an address that nobody knows, and nothing from outside the folder."""
@@ -79,9 +79,11 @@ async def test_what_is_no_page_is_not_found(pages: Open, path: str) -> None:
 
 
 async def test_the_api_stays_the_api(pages: Open) -> None:
-    """Pages are behind every other route."""
+    """Pages are behind every other route, and only to be looked at."""
     async with pages() as client:
         assert (await client.get("/v1/ping")).json() == {"pong": True}
+        assert (await client.post("/login")).status_code == 404
+        assert (await client.head("/login")).status_code == 200
 
 
 async def test_the_page_is_told_what_this_installation_is(pages: Open) -> None:
