@@ -19,7 +19,7 @@ from contracts.presence import (
     presence_key,
 )
 from contracts.times import now
-from kit import buckets
+from kit import buckets, cancellation
 
 
 class ScriptedEdge:
@@ -39,7 +39,8 @@ class ScriptedEdge:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(every_s)
-                with contextlib.suppress(Exception):
+                # On a plain connection nats-py may forget a cancellation, and who lets the edge die would wait for ever.
+                with cancellation.kept(), contextlib.suppress(Exception):
                     await self.renew()
 
         self._living = asyncio.create_task(renew())
