@@ -39,7 +39,7 @@ class ScriptedEdge:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(every_s)
-                # On a plain connection nats-py may forget a cancellation, and who lets the edge die would wait for ever.
+                # On a plain connection nats-py may forget a cancellation, and who lets it die would wait for ever.
                 with cancellation.kept(), contextlib.suppress(Exception):
                     await self.renew()
 
