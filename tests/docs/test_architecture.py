@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from .pages import ROOT
 CHAT_API = "services/chat-api/src/chat_api"
 WS_EDGE = "services/ws-edge/src/ws_edge"
 NOTIFIER = "services/notifier/src/notifier"
+WEB = ROOT / "web" / "src"
+CORE = "service/websocket/core"
+# What a browser gives to every script: the core is given what it needs.
+DOM = re.compile(
+    r"\b(window|document|navigator|location|localStorage|sessionStorage|indexedDB|fetch|WebSocket|BroadcastChannel"
+    r"|addEventListener|setTimeout|setInterval|performance|crypto)\b(?!\s*:)|\b(Date\.now|Math\.random)\b"
+)
 
 
 def modules(*folders: str) -> list[Path]:
@@ -118,3 +126,67 @@ def test_subjects_are_written_in_one_place() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
                 spelled = node.value.startswith(("natter.user", "natter.events", "natter.offline", "natter.command"))
                 assert not spelled, (module.name, node.lineno, node.value)
+
+
+def scripts(*folders: str) -> list[Path]:
+    """The browser's modules in or below the folders of `web/src`, without tests and what is made from schemas."""
+    found = [
+        file
+        for folder in folders
+        for file in sorted((WEB / folder).rglob("*.ts*"))
+        if ".test." not in file.name and "generated" not in file.parts
+    ]
+    assert found, folders
+    return found
+
+
+def taken(script: Path) -> set[str]:
+    """What a module imports: a path below `web/src`, or a package's name."""
+    named = re.findall(r"""(?:from|import\(|import)\s*"([^"]+)\"""", script.read_text())
+    return {
+        (script.parent / one).resolve().relative_to(WEB).as_posix() if one.startswith(".") else one for one in named
+    }
+
+
+def takers(of: str, *folders: str) -> set[str]:
+    """Which modules of the folders import something that `of` matches from its beginning."""
+    return {
+        script.relative_to(WEB).as_posix()
+        for script in scripts(*folders)
+        if any(re.match(of, one) for one in taken(script))
+    }
+
+
+def test_what_pages_stand_on_knows_no_react() -> None:
+    """`service/` and `config/` work without React, and know nothing of those who show them."""
+    assert takers(r"react|@mantine|@tabler|i18next|(hooks|components|app|testing)/", "service", "config") == set()
+
+
+def test_the_client_core_knows_no_dom() -> None:
+    """It imports itself and its types, and names nothing that a browser has: time, chance and sockets are given."""
+    assert takers(rf"(?!{CORE}/|service/websocket/types$)", CORE) == set()
+    for script in scripts(CORE):
+        code = re.sub(r"/\*.*?\*/|//[^\n]*", "", script.read_text(), flags=re.DOTALL)
+        found = DOM.search(code)
+        assert found is None, (script.name, found)
+
+
+def test_the_socket_knows_no_chat() -> None:
+    """Below `websocket/` only two words of the pages' model are taken, as types."""
+    assert takers(r"service/(?!websocket/|generated/)", "service/websocket") == {"service/websocket/types.ts"}
+    assert taken(WEB / "service/websocket/types.ts") == {"service/chat/model"}
+
+
+def test_parts_know_no_pages() -> None:
+    """Whoever copies hooks and components has two to replace: those that ask the application itself."""
+    assert takers(r"app/", "hooks", "components") == {
+        "components/header/LanguageSwitch.tsx",
+        "components/shell/PushSwitch.tsx",
+    }
+
+
+def test_no_text_becomes_markup() -> None:
+    """Nothing in the pages takes a text for HTML."""
+    markup = re.compile(r"dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser")
+    found = [script.name for script in scripts(".") if markup.search(script.read_text())]
+    assert found == []
