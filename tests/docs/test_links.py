@@ -12,9 +12,9 @@ from .pages import ROOT, anchors, fences, name, pages, without_fences
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-FOLDERS = ("bench", "deploy", "docs", "examples", "libs", "services", "tests", ".ci")
 # Of web/ only what is in the repository: what is built or painted there comes and goes.
-FOLDERS += ("web/src", "web/e2e", "web/public", "web/scripts")
+_OF_WEB = ("web/src", "web/e2e", "web/public", "web/scripts")
+FOLDERS = ("bench", "deploy", "docs", "examples", "libs", "services", "tests", ".ci", *_OF_WEB)
 FILE = re.compile(rf"^(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*{{}},-]*(?:::\w+)?$")
 AT_THE_TOP = re.compile(r"^(?:Makefile|[\w-]+\.(?:md|toml|yml|lock))$")
 MAKE = re.compile(r"(?:^|[\s;&|])make ([a-z][a-z-]*)")

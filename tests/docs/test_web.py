@@ -1,4 +1,4 @@
-"""docs/web.md says of the browser's pages what their source says: steps, settings, fields, states, stages of the log."""
+"""docs/web.md says of the browser's pages what their source says: steps, settings, fields, states, and log stages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_a_page_takes_four_steps() -> None:
     imported = re.findall(r'import \{ (\w+) \} from "([^"]+)";', page)
     assert [name for name, _ in imported] == ["Shell", "WebSocketStatus", "useWebSocketByPage", "useSignOut"]
     for name, path in imported:
-        (module,) = (WEB / "app" / "pages").joinpath(path).resolve().parent.glob(f"{name}.ts*")
+        place = (WEB / "app" / "pages" / path).resolve()
+        (module,) = (one for end in ("ts", "tsx") if (one := place.with_suffix(f".{end}")).is_file())
         assert re.search(rf"export (?:function|const) {name}\b", module.read_text()), path
     assert "export default function" in page
 
