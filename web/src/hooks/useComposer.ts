@@ -64,7 +64,16 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
     setTarget(undefined);
   };
 
+  /** Notes have no files and answer nothing; nothing that is there already is dropped without a word. */
+  const refuse = (): void => {
+    notifications.show({ color: "red", message: t("note_is_text") });
+  };
+
   const addFiles = (chosen: readonly File[]): void => {
+    if (draft.internal) {
+      refuse();
+      return;
+    }
     const { good, refused } = checkFiles(chosen, draft.files.length);
     for (const { file, why } of refused) {
       const limit = byteSize(FILE_BYTES_MAX, i18n.language);
@@ -101,7 +110,11 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
     draft,
     target,
     change: (more) => {
-      set({ ...draft, ...more });
+      if (more.internal && (draft.files.length > 0 || target !== undefined)) {
+        refuse();
+        return;
+      }
+      set({ ...draft, ...more, ...(more.internal ? { important: false } : {}) });
       if (more.text && target?.kind !== "edit" && !draft.internal) {
         store.typing(conversationId);
       }
@@ -109,6 +122,10 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
     addFiles,
     removeFile: (file) => set({ ...draft, files: draft.files.filter((one) => one !== file) }),
     reply: (message) => {
+      if (draft.internal && target === undefined) {
+        refuse();
+        return;
+      }
       cancel();
       setTarget({ kind: "reply", message });
     },
@@ -132,7 +149,7 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
     },
     sendVoice: (voice) => {
       const replyTo = target?.kind === "reply" ? { replyTo: target.message.id } : {};
-      store.send(conversationId, { text: "", voice, ...replyTo, ...(draft.internal ? { internal: true } : {}) });
+      store.send(conversationId, { text: "", voice, ...replyTo });
       setTarget(undefined);
     },
   };

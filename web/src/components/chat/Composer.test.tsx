@@ -117,12 +117,36 @@ describe("the composer", () => {
   it("marks what is important once, and stays with notes until told otherwise", async () => {
     const { user, field, send } = setup({ withNotes: true });
     await user.click(screen.getByRole("button", { name: "Mark as important" }));
-    await user.click(screen.getByRole("button", { name: "Internal note" }));
     await user.type(field, "1{Enter}2{Enter}");
+    await user.click(screen.getByRole("button", { name: "Internal note" }));
+    await user.type(field, "3{Enter}4{Enter}");
     expect(send.mock.calls.map(([, outgoing]) => outgoing)).toEqual([
-      { text: "1", important: true, internal: true },
-      { text: "2", internal: true },
+      { text: "1", important: true },
+      { text: "2" },
+      { text: "3", internal: true },
+      { text: "4", internal: true },
     ]);
+  });
+
+  it("keeps files and answers out of notes, and drops none that are there", async () => {
+    const { user, field, send } = setup({ withNotes: true });
+    const plan = new File(["x"], "b.pdf", { type: "application/pdf" });
+    const note = screen.getByRole("button", { name: "Internal note" });
+    fireEvent.paste(field, { clipboardData: { files: [plan] } });
+    await user.click(note);
+    expect(await screen.findByText(/text alone/)).toBeDefined();
+    expect(note.getAttribute("aria-pressed")).toBe("false");
+    await user.type(field, "{Enter}");
+    expect(send).toHaveBeenCalledExactlyOnceWith("knee", { text: "", file: plan });
+
+    await user.click(note);
+    fireEvent.paste(field, { clipboardData: { files: [plan] } });
+    await user.click(screen.getByText("answer"));
+    expect(screen.queryByRole("listitem")).toBeNull();
+    expect(screen.queryByText("Reply to Anna")).toBeNull();
+    for (const name of ["Attach files", "Mark as important", "Record a voice note"]) {
+      expect(screen.queryByRole("button", { name })).toBeNull();
+    }
   });
 
   it("offers no notes to customers", () => {

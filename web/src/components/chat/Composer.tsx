@@ -105,6 +105,7 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
           <Submit
             canSend={canSend}
             editing={editing}
+            withVoice={!draft.internal}
             asking={recorder.state === "asking"}
             onSend={submit}
             onRecord={() => void recorder.start()}
@@ -120,22 +121,26 @@ function Extras({ composing, withNotes }: Pick<Props, "composing" | "withNotes">
   const { draft, change, addFiles } = composing;
   return (
     <Group gap={2} wrap="nowrap" className={classes.extras}>
-      <FileButton onChange={addFiles} accept={ACCEPTED} multiple>
-        {(props) => (
-          <Hint label={t("attach")}>
-            <ActionIcon {...props} variant="subtle" color="gray" size="lg" radius="xl" aria-label={t("attach")}>
-              <IconPaperclip size={20} />
-            </ActionIcon>
-          </Hint>
-        )}
-      </FileButton>
-      <Toggle
-        label={t("mark_important")}
-        on={draft.important}
-        color="red"
-        onChange={(important) => change({ important })}
-        icon={draft.important ? <IconFlag3Filled size={19} /> : <IconFlag3 size={19} />}
-      />
+      {!draft.internal && (
+        <>
+          <FileButton onChange={addFiles} accept={ACCEPTED} multiple>
+            {(props) => (
+              <Hint label={t("attach")}>
+                <ActionIcon {...props} variant="subtle" color="gray" size="lg" radius="xl" aria-label={t("attach")}>
+                  <IconPaperclip size={20} />
+                </ActionIcon>
+              </Hint>
+            )}
+          </FileButton>
+          <Toggle
+            label={t("mark_important")}
+            on={draft.important}
+            color="red"
+            onChange={(important) => change({ important })}
+            icon={draft.important ? <IconFlag3Filled size={19} /> : <IconFlag3 size={19} />}
+          />
+        </>
+      )}
       {withNotes && (
         <Toggle
           label={t("write_internal")}
@@ -178,13 +183,14 @@ function Toggle({ label, on, color, icon, onChange }: ToggleProps) {
 interface SubmitProps {
   readonly canSend: boolean;
   readonly editing: boolean;
+  readonly withVoice: boolean;
   readonly asking: boolean;
   readonly onSend: () => void;
   readonly onRecord: () => void;
 }
 
 /** With nothing to send the same place records. */
-function Submit({ canSend, editing, asking, onSend, onRecord }: SubmitProps) {
+function Submit({ canSend, editing, withVoice, asking, onSend, onRecord }: SubmitProps) {
   const { t } = useTranslation("chat");
   if (editing) {
     return (
@@ -193,8 +199,8 @@ function Submit({ canSend, editing, asking, onSend, onRecord }: SubmitProps) {
       </Button>
     );
   }
-  return canSend ? (
-    <ActionIcon variant="filled" size={36} radius="xl" onClick={onSend} aria-label={t("send")}>
+  return canSend || !withVoice ? (
+    <ActionIcon variant="filled" size={36} radius="xl" disabled={!canSend} onClick={onSend} aria-label={t("send")}>
       <IconSend2 size={19} />
     </ActionIcon>
   ) : (

@@ -18,6 +18,7 @@ const ATTEMPT_MS = 5_000;
 
 export function carrier(deps: CarrierDeps): Carry {
   return async (entry, bySocket, update) => {
+    if (entry.internal) return note(deps.api, entry);
     let { attachmentId } = entry;
     if (entry.file !== undefined && attachmentId === undefined) {
       const attachment = await deps.uploads.upload(entry.id, entry.file, (part) => deps.onProgress(entry, part));
@@ -25,7 +26,6 @@ export function carrier(deps: CarrierDeps): Carry {
       await update({ attachmentId });
     }
     const draft = draftOf(entry, attachmentId);
-    if (entry.internal) return note(deps.api, entry);
     if (bySocket && deps.connection.state.welcome !== undefined) {
       const data = { conversation_id: entry.conversationId, ...draft };
       return sentOf(await deps.connection.ask("send_message", data, { timeoutMs: ATTEMPT_MS }));
@@ -51,6 +51,7 @@ function draftOf(entry: OutboxEntry, attachmentId: string | undefined) {
   };
 }
 
+/** A note is text: it has no file, answers nothing and is not important, because the server's notes have none of it. */
 async function note(api: Api, entry: OutboxEntry): Promise<Sent> {
   const params = { path: { conversation_id: entry.conversationId } };
   const body = { client_msg_id: entry.id, content: entry.content };
