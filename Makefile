@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
 SOURCES := $(wildcard libs/*/src services/*/src)
 # mypy takes each folder of tests by itself: their files are called alike, and it knows a module by its name.
-TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo examples)
+TESTS := $(wildcard libs/*/tests services/*/tests) $(wildcard tests bench demo examples web/e2e)
 INTEGRATION := tests/integration
 # make test: how many processes share the tests. Most of them wait, so there may be more than cores; 0 is one process,
 # one test after the other.
@@ -45,7 +45,7 @@ export PYTHONDONTWRITEBYTECODE =
 export PYTHONPYCACHEPREFIX ?= $(abspath $(VENV))/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-unit test-integration test-containers test-web screenshots web chaos fuzz bench lint format lock up down clean
+.PHONY: help setup dev demo test test-unit test-integration test-containers test-web test-web-unit screenshots web chaos fuzz bench lint format lock up down clean
 
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,12 +95,14 @@ test-integration: $(READY) ## Run the black-box tests against real NATS and Post
 test-containers: $(READY) ## Run those that are about the servers with NATS and Postgres from containers
 	@BACKEND=containers $(BIN)/pytest $(EITHER_BACKEND) $(IN_CONTAINERS) $(ARGS)
 
-test-web: $(READY) $(WEB_BUILT) ## Run the browser's tests: types, style, units, size, then Chromium against a real stack
+test-web: $(READY) test-web-unit ## Run the browser's tests: test-web-unit, then Chromium against a real stack
+	@cd web && NATTER_PYTHON=$(abspath $(BIN)/python) npm run --silent e2e -- $(ARGS)
+
+test-web-unit: $(WEB_BUILT) ## Run the browser's tests that need no server: types, style, units, size
 	@cd web && npm run --silent types -- --check
 	@cd web && npm run --silent lint
 	@cd web && npm test --silent
 	@cd web && npm run --silent size
-	@cd web && NATTER_PYTHON=$(abspath $(BIN)/python) npm run --silent e2e -- $(ARGS)
 
 screenshots: $(READY) $(WEB_BUILT) ## Take a picture of each page, light and dark, desktop and phone, into web/screenshots
 	@cd web && NATTER_PYTHON=$(abspath $(BIN)/python) npm run --silent screenshots -- $(ARGS)
@@ -151,5 +153,5 @@ down: ## Stop those containers; their data stays
 	@docker compose down
 
 clean: ## Remove the environment, caches, and .natter with the data of make dev
-	@rm -rf $(VENV) .natter web/node_modules web/dist web/test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .natter web/node_modules web/dist web/test-results web/screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

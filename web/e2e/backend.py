@@ -1,4 +1,4 @@
-"""A whole Natter for the browser's tests: starts it, says where it is, and does to its parts what a line of JSON asks for.
+"""A whole Natter for the browser's tests: starts it, says where it is, and does to its parts what a line of JSON says.
 
 `python e2e/backend.py --web dist` prints one line when everything is ready, and then one answer for each line it reads:
 
@@ -79,7 +79,9 @@ async def serve(web: Path, edges: int) -> None:
     """Until the input ends."""
     async with Stack(options(web, edges)) as stack:
         await seed(stack)
-        say({"url": stack.api_url, "edges": stack.edge_urls, "password": PASSWORD, "logs": str(stack.data_dir / "logs")})
+        say(
+            {"url": stack.api_url, "edges": stack.edge_urls, "password": PASSWORD, "logs": str(stack.data_dir / "logs")}
+        )
         while line := await asyncio.to_thread(sys.stdin.readline):
             try:
                 say(await obey(stack, json.loads(line)))

@@ -69,7 +69,10 @@ for (const device of ["desktop", "phone"] as const) {
       await take(mira, "chat-queue");
 
       await anna.goto("/test-websocket");
-      await anna.getByRole("region", { name: "Connection" }).getByRole("button", { name: "Connect", exact: true }).click();
+      await anna
+        .getByRole("region", { name: "Connection" })
+        .getByRole("button", { name: "Connect", exact: true })
+        .click();
       await anna.getByRole("button", { name: /^Flood/ }).click();
       await expect(anna.getByRole("region", { name: "State", exact: true }).getByText("Connected")).toBeVisible();
       await take(anna, "test-websocket");

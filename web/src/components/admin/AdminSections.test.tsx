@@ -70,7 +70,7 @@ describe("the live section", () => {
     const { user } = show();
     await user.click(await screen.findByRole("radio", { name: "Table" }));
     const table = screen.getByRole("table", { name: "The newest figures" });
-    expect(within(table).getAllByRole("columnheader")).toHaveLength(7);
+    expect(within(table).getAllByRole("columnheader")).toHaveLength(10);
     expect(within(table).getAllByRole("row")).toHaveLength(2);
   });
 
