@@ -105,6 +105,19 @@ def test_a_page_is_the_proxy_s_own(path: str) -> None:
     assert headers()["Permissions-Policy"] in NGINX
 
 
+@pytest.mark.parametrize("name", sorted(one.name for one in (ROOT / "web" / "public").iterdir()))
+def test_what_lies_beside_the_document_is_served(name: str) -> None:
+    """The service worker, the manifest, the icon: each with a type that browsers take it for."""
+    told = location_of(f"/{name}").directives
+    assert told["try_files"] == "$uri =404"
+    assert re.search(rf"^ +[\w/+]+ {name.rpartition('.')[2]};$", NGINX, re.M)
+
+
+def test_the_installation_is_described_by_chat_api() -> None:
+    """Its settings say where things are, and the key for pushes."""
+    assert location_of("/config.json").directives["proxy_pass"] == "http://$chat_api"
+
+
 def test_what_begins_like_a_page_is_still_the_api_s() -> None:
     """The seed's own path for host applications."""
     assert location_of("/chat/0190/send").directives["proxy_pass"] == "http://$chat_api"

@@ -1,5 +1,16 @@
 /** What `@natter/web` offers, by hand. The core alone, without a chat and without React, is `@natter/web/core`. */
 
+export { WebSocketStatus, type WebSocketStatusProps } from "./components/WebSocketStatus";
+export {
+  hasFeature,
+  PAGE_WEBSOCKET_CONFIG,
+  type PageConfigs,
+  type PageFeature,
+  type PageWebSocketConfig,
+} from "./config/pages";
+export { NatterContext, useMe, useNatter } from "./hooks/useNatter";
+export { type PageConnectionOptions, usePageFeature } from "./hooks/usePageConnection";
+export { type ClientMessage, useMessages, useWebSocketByPage, type WebSocketByPage } from "./hooks/useWebSocketByPage";
 export { AuthService, browserAuth, LoginFailed } from "./service/authService";
 export { Api, ApiError, mayRetry } from "./service/chat/api";
 export { type BrowserChatOptions, browserChat } from "./service/chat/browser";
@@ -19,4 +30,5 @@ export type {
 export { type ChatDeps, type ChatSession, createChatStore } from "./service/chat/state";
 export { deviceId, deviceType, thisDevice } from "./service/device";
 export { consoleLog, type Fields, type Log, type Stage, silentLog } from "./service/log";
+export { createNatter, type Natter, type NatterOptions } from "./service/natter";
 export * from "./service/websocket";

@@ -8,6 +8,7 @@ import { byteSize } from "../components/chat/format";
 import type { MessageView } from "../service/chat/model";
 import { useAction } from "./useAction";
 import { useChatStore } from "./useChat";
+import { usePageFeature } from "./usePageConnection";
 import type { Voice } from "./useVoiceRecorder";
 
 export interface Draft {
@@ -44,6 +45,7 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
   const { t, i18n } = useTranslation("chat");
   const store = useChatStore();
   const run = useAction();
+  const tellsTyping = usePageFeature("typing_indicator");
   const [draft, setDraft] = useState(() => drafts.get(conversationId) ?? EMPTY);
   const [target, setTarget] = useState<Target>();
   /** What was being written when an edit began. */
@@ -115,7 +117,7 @@ export function useComposer(conversationId: string, drafts: Drafts): Composing {
         return;
       }
       set({ ...draft, ...more, ...(more.internal ? { important: false } : {}) });
-      if (more.text && target?.kind !== "edit" && !draft.internal) {
+      if (tellsTyping && more.text && target?.kind !== "edit" && !draft.internal) {
         store.typing(conversationId);
       }
     },

@@ -1,7 +1,15 @@
 /** A page's connection in React: page shown → config checked → auth checked → held, and connected only if both allow it. */
 
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
-import { PAGE_WEBSOCKET_CONFIG, type PageConfigs, type PageWebSocketConfig, pageOf } from "../config/pages";
+import { useLocation } from "react-router";
+import {
+  hasFeature,
+  PAGE_WEBSOCKET_CONFIG,
+  type PageConfigs,
+  type PageFeature,
+  type PageWebSocketConfig,
+  pageOf,
+} from "../config/pages";
 import { IDLE } from "../service/websocket/core/state";
 import type { Connection, ConnectionState, Environment } from "../service/websocket/types";
 import { useMe, useNatter } from "./useNatter";
@@ -19,6 +27,11 @@ export interface PageConnectionOptions {
   readonly pages?: PageConfigs;
   /** Instead of the browser's, for a page that looks for mistakes. Must stay the same object. */
   readonly environment?: Environment;
+}
+
+/** Whether the page that is shown is meant to do that. For components below a router. */
+export function usePageFeature(feature: PageFeature, pages: PageConfigs = PAGE_WEBSOCKET_CONFIG): boolean {
+  return hasFeature(pageOf(useLocation().pathname, pages).config, feature);
 }
 
 /** The connection of the page with that address; all components of the page share it, and it ends with the last of them. */

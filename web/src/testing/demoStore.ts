@@ -140,6 +140,8 @@ export class DemoStore implements ChatStore {
 
   typing(): void {}
 
+  drawn(): void {}
+
   markRead(id: string, seq: number): void {
     const unread = (this.#all[id] ?? []).filter((one) => !one.mine && (one.seq ?? 0) > seq).length;
     if ((this.#conversation(id)?.unread ?? 0) > unread) {

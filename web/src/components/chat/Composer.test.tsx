@@ -24,12 +24,12 @@ function Written({ drafts, withNotes }: { drafts: Drafts; withNotes: boolean }) 
   );
 }
 
-function setup({ drafts = new Map() as Drafts, withNotes = false } = {}) {
+function setup({ drafts = new Map() as Drafts, withNotes = false, at = "/chat" } = {}) {
   const store = new DemoStore();
   const send = vi.spyOn(store, "send");
   const edit = vi.spyOn(store, "edit");
   const typing = vi.spyOn(store, "typing");
-  const shown = renderChat(<Written drafts={drafts} withNotes={withNotes} />, { store });
+  const shown = renderChat(<Written drafts={drafts} withNotes={withNotes} />, { store, at });
   return { ...shown, send, edit, typing, drafts, field: screen.getByRole<HTMLTextAreaElement>("textbox") };
 }
 
@@ -147,6 +147,19 @@ describe("the composer", () => {
     for (const name of ["Attach files", "Mark as important", "Record a voice note"]) {
       expect(screen.queryByRole("button", { name })).toBeNull();
     }
+  });
+
+  it("offers what the page's features name, and nothing else", async () => {
+    // A page that is for messages alone.
+    const { user, field, typing } = setup({ at: "/test-websocket" });
+    await user.type(field, "Hello");
+    fireEvent.paste(field, { clipboardData: { files: [new File(["x"], "a.png", { type: "image/png" })] } });
+    expect(typing).not.toHaveBeenCalled();
+    expect(screen.queryByRole("listitem")).toBeNull();
+    for (const name of ["Attach files", "Record a voice note"]) {
+      expect(screen.queryByRole("button", { name })).toBeNull();
+    }
+    expect(screen.getByRole("button", { name: "Send" })).toBeDefined();
   });
 
   it("offers no notes to customers", () => {

@@ -13,6 +13,7 @@ import {
 import type { ClipboardEvent, KeyboardEvent, ReactElement, ReactNode, RefObject } from "react";
 import { useTranslation } from "react-i18next";
 import type { Composing } from "../../hooks/useComposer";
+import { usePageFeature } from "../../hooks/usePageConnection";
 import { useVoiceRecorder, type Voice } from "../../hooks/useVoiceRecorder";
 import type { MessageView } from "../../service/chat/model";
 import classes from "./Composer.module.css";
@@ -33,6 +34,8 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
   const { t } = useTranslation("chat");
   const recorder = useVoiceRecorder();
   const { draft, change, addFiles, submit, cancel, target } = composing;
+  const withFiles = usePageFeature("file_upload");
+  const withVoice = usePageFeature("voice_note");
   const canSend = draft.text.trim() !== "" || draft.files.length > 0;
   const editing = target?.kind === "edit";
 
@@ -66,7 +69,7 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
 
   const onPaste = (event: ClipboardEvent): void => {
     const files = [...event.clipboardData.files];
-    if (files.length > 0 && !editing) {
+    if (files.length > 0 && withFiles && !editing) {
       event.preventDefault();
       addFiles(files);
     }
@@ -85,7 +88,7 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
         <VoiceRecorderBar recorder={recorder} onDone={sendVoice} />
       ) : (
         <Group gap={6} align="flex-end" wrap="nowrap">
-          {!editing && <Extras composing={composing} withNotes={withNotes} />}
+          {!editing && <Extras composing={composing} withFiles={withFiles} withNotes={withNotes} />}
           <Textarea
             ref={field}
             className={classes.field}
@@ -105,7 +108,7 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
           <Submit
             canSend={canSend}
             editing={editing}
-            withVoice={!draft.internal}
+            withVoice={withVoice && !draft.internal}
             asking={recorder.state === "asking"}
             onSend={submit}
             onRecord={() => void recorder.start()}
@@ -116,22 +119,18 @@ export function Composer({ composing, withNotes, field, lastEditable }: Props) {
   );
 }
 
-function Extras({ composing, withNotes }: Pick<Props, "composing" | "withNotes">) {
+interface ExtrasProps extends Pick<Props, "composing" | "withNotes"> {
+  readonly withFiles: boolean;
+}
+
+function Extras({ composing, withFiles, withNotes }: ExtrasProps) {
   const { t } = useTranslation("chat");
   const { draft, change, addFiles } = composing;
   return (
     <Group gap={2} wrap="nowrap" className={classes.extras}>
       {!draft.internal && (
         <>
-          <FileButton onChange={addFiles} accept={ACCEPTED} multiple>
-            {(props) => (
-              <Hint label={t("attach")}>
-                <ActionIcon {...props} variant="subtle" color="gray" size="lg" radius="xl" aria-label={t("attach")}>
-                  <IconPaperclip size={20} />
-                </ActionIcon>
-              </Hint>
-            )}
-          </FileButton>
+          {withFiles && <Attach onChoose={addFiles} />}
           <Toggle
             label={t("mark_important")}
             on={draft.important}
@@ -151,6 +150,21 @@ function Extras({ composing, withNotes }: Pick<Props, "composing" | "withNotes">
         />
       )}
     </Group>
+  );
+}
+
+function Attach({ onChoose }: { readonly onChoose: Composing["addFiles"] }) {
+  const { t } = useTranslation("chat");
+  return (
+    <FileButton onChange={onChoose} accept={ACCEPTED} multiple>
+      {(props) => (
+        <Hint label={t("attach")}>
+          <ActionIcon {...props} variant="subtle" color="gray" size="lg" radius="xl" aria-label={t("attach")}>
+            <IconPaperclip size={20} />
+          </ActionIcon>
+        </Hint>
+      )}
+    </FileButton>
   );
 }
 

@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { useChat, useChatStore, useConversation, useTimeline } from "../../hooks/useChat";
 import { type Drafts, useComposer } from "../../hooks/useComposer";
 import { useMessageCommands } from "../../hooks/useMessageCommands";
+import { usePageFeature } from "../../hooks/usePageConnection";
 import type { AttachmentView, ConversationView, Me } from "../../service/chat/model";
 import { MessageActionsContext } from "./actions";
 import classes from "./Chat.module.css";
@@ -68,6 +69,8 @@ function Conversation({ conversation, drafts }: { readonly conversation: Convers
   const me = useChat((snapshot) => snapshot.me);
   const timeline = useTimeline(id);
   const composing = useComposer(id, drafts);
+  const withMessaging = usePageFeature("messaging");
+  const withFiles = usePageFeature("file_upload") && withMessaging;
   const field = useRef<HTMLTextAreaElement>(null);
   const [image, setImage] = useState<AttachmentView>();
   const { actions, jump } = useMessageCommands(id, composing, setImage);
@@ -87,15 +90,21 @@ function Conversation({ conversation, drafts }: { readonly conversation: Convers
 
   return (
     <MessageActionsContext value={actions}>
-      <Dropzone className={classes.conversation ?? ""} onDrop={composing.addFiles} disabled={target?.kind === "edit"}>
+      <Dropzone
+        className={classes.conversation ?? ""}
+        onDrop={composing.addFiles}
+        disabled={!withFiles || target?.kind === "edit"}
+      >
         <MessageList conversation={conversation} timeline={timeline} jump={jump} />
         <Typing conversation={conversation} me={me} />
-        <Composer
-          composing={composing}
-          withNotes={isStaff(me) && conversation.consult !== undefined}
-          field={field}
-          lastEditable={() => timeline && lastEditable(timeline.messages)}
-        />
+        {withMessaging && (
+          <Composer
+            composing={composing}
+            withNotes={isStaff(me) && conversation.consult !== undefined}
+            field={field}
+            lastEditable={() => timeline && lastEditable(timeline.messages)}
+          />
+        )}
       </Dropzone>
       <Lightbox image={image} onClose={() => setImage(undefined)} />
     </MessageActionsContext>

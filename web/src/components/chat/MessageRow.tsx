@@ -3,6 +3,7 @@
 import { Tooltip, VisuallyHidden } from "@mantine/core";
 import { memo, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useChatStore } from "../../hooks/useChat";
 import type { PersonView } from "../../service/chat/model";
 import { Bubble } from "./Bubble";
 import { clockTime, dayName } from "./format";
@@ -81,6 +82,11 @@ function Message({ row, people, group, active, focus, flash, menuOpened, onMenu 
       element.current?.focus({ preventScroll: true });
     }
   }, [focus]);
+
+  const store = useChatStore();
+  const { id, seq, conversationId } = message;
+  // Once for a message, and again when the server has given it its place.
+  useEffect(() => store.drawn({ id, seq, conversationId }), [store, id, seq, conversationId]);
 
   const withMenu = (near || menuOpened) && hasMenu(message);
   const who = message.mine ? t("you") : message.senderName;

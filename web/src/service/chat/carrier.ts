@@ -1,5 +1,6 @@
 /** The way of one message to the server: its file first, then the message, over the socket or over HTTP. */
 
+import type { Log } from "../log";
 import type { Connection } from "../websocket/types";
 import type { Api } from "./api";
 import type { Carry, Sent } from "./outbox";
@@ -10,6 +11,7 @@ export interface CarrierDeps {
   readonly api: Api;
   readonly connection: Connection;
   readonly uploads: Uploads;
+  readonly log: Log;
   readonly onProgress: (entry: OutboxEntry, part: number) => void;
 }
 
@@ -21,8 +23,10 @@ export function carrier(deps: CarrierDeps): Carry {
     if (entry.internal) return note(deps.api, entry);
     let { attachmentId } = entry;
     if (entry.file !== undefined && attachmentId === undefined) {
+      deps.log("upload", { event: "begun", client_msg_id: entry.id, bytes: entry.file.blob.size });
       const attachment = await deps.uploads.upload(entry.id, entry.file, (part) => deps.onProgress(entry, part));
       attachmentId = attachment.id;
+      deps.log("upload", { event: "done", client_msg_id: entry.id, attachment: attachmentId });
       await update({ attachmentId });
     }
     const draft = draftOf(entry, attachmentId);

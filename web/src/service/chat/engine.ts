@@ -150,7 +150,7 @@ export class Engine {
       storage,
       clock,
       log,
-      carry: carrier({ api, connection, uploads, onProgress }),
+      carry: carrier({ api, connection, uploads, log, onProgress }),
       onChange: (conversationId) => {
         conversationOf(this.records, conversationId);
         changed(conversationId);

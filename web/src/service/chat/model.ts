@@ -135,6 +135,8 @@ export interface ChatSnapshot {
 
 /** One user's chat on this device. Snapshots change identity exactly where something changed. */
 export interface ChatStore {
+  /** A component has drawn a message: the last stage of its way through the client. */
+  drawn(message: Pick<MessageView, "id" | "conversationId"> & { readonly seq: number | undefined }): void;
   subscribe(listener: () => void): () => void;
   snapshot(): ChatSnapshot;
   /** Loads the newest messages; the conversation counts as looked at until `close`. */

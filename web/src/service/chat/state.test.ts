@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ChatServer } from "../../testing/chatServer";
 import type { ScriptedConnection } from "../../testing/connection";
 import { FakeTokens, ManualClock } from "../../testing/socket";
-import { silentLog } from "../log";
+import { logLine } from "../log";
 import { Api } from "./api";
 import type { ChatSnapshot, MessageView } from "./model";
 import type { Exclusive, OutboxNews, OutboxPeers } from "./outbox";
@@ -19,6 +19,8 @@ let clock: ManualClock;
 let stores: ChatSession[];
 let upload: UploadTransport;
 let revoked: string[];
+/** What the log has. */
+let lines: string[];
 
 interface Tab {
   readonly store: ChatSession;
@@ -38,7 +40,7 @@ function tab(
     uploads: new Uploads({ url: "https://api", tokens, send: (request) => upload(request) }),
     clock,
     storage,
-    log: silentLog,
+    log: (stage, fields) => void lines.push(logLine(stage, fields)),
     urls: { create: (blob) => `blob:${blob.size}`, revoke: (url) => void revoked.push(url) },
     ...shared,
   });
@@ -84,6 +86,7 @@ beforeEach(() => {
   clock = new ManualClock();
   stores = [];
   revoked = [];
+  lines = [];
   upload = async () => ({
     status: 201,
     text: JSON.stringify({ id: "file1", name: "a.png", media_type: "image/png", size_bytes: 3 }),
@@ -93,6 +96,29 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const store of stores) store.stop();
+});
+
+describe("the log", () => {
+  const stages = (word: string) => lines.filter((line) => line.includes(word)).map((line) => line.split(" ")[1]);
+
+  it("has a line for each stage of a message's way to the component", async () => {
+    const { store } = await opened();
+    lines = [];
+    server.say("ben", "Hello");
+    await rest();
+    store.drawn({ id: last(store).id, conversationId: C, seq: last(store).seq });
+    expect(stages(`seq=${last(store).seq}`)).toEqual(["received", "merged", "stored", "rendered"]);
+    expect(lines.join()).not.toContain("Hello");
+  });
+
+  it("has a line for each stage of a file's way to the server", async () => {
+    const { store } = await opened();
+    lines = [];
+    store.send(C, { text: "", file: new File(["abc"], "a.png", { type: "image/png" }) });
+    await rest();
+    const key = last(store).clientMsgId ?? "none";
+    expect(stages(key)).toEqual(["outbox", "upload", "upload", "outbox"]);
+  });
 });
 
 describe("what is shown", () => {

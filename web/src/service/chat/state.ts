@@ -48,6 +48,9 @@ export function createChatStore(deps: ChatDeps): ChatSession {
       signals.read(conversationId, seq);
       snapshots.flush();
     },
+    drawn({ id, conversationId, seq }) {
+      deps.log("rendered", { conversation: conversationId, message: id, seq });
+    },
     attachmentUrl: (attachmentId) => files.url(attachmentId),
     release: (attachmentId) => files.release(attachmentId),
     consult: engine.consults.actions,

@@ -37,17 +37,18 @@ class PagesMissing(Exception):
 
 
 def install(app: FastAPI, settings: ChatApiSettings) -> None:
-    """Add the pages to the application; nothing happens without `NATTER_WEB_DIR`. Raises `PagesMissing`.
+    """Add the pages to the application; without `NATTER_WEB_DIR` only what a proxy's pages ask. Raises `PagesMissing`.
 
     Comes after every other route: a path that the API knows is the API's.
     """
+    installation = _Installation(settings)
+    app.router.routes.append(Route(CONFIG, installation.answer, methods=["GET"]))
     if not settings.web_dir:
         return
     folder = Path(settings.web_dir).resolve()
     if not (folder / INDEX).is_file():
         raise PagesMissing(f"NATTER_WEB_DIR={settings.web_dir}: there is no {INDEX}; `make web` builds it")
-    pages = _Pages(folder, settings)
-    app.router.routes.append(Route(CONFIG, pages.config, methods=["GET"]))
+    pages = _Pages(folder, installation.headers)
     app.router.routes.append(Route("/assets/{path:path}", pages.asset, methods=["GET"]))
     for file in sorted(folder.iterdir()):
         # What else lies beside the document: the service worker, an icon.
@@ -103,14 +104,13 @@ class _PageRoute(Route):
         return Match.FULL, {"endpoint": self.endpoint, "path_params": {}}
 
 
-class _Pages:
-    """Answers; the headers are made once."""
+class _Installation:
+    """What pages read before anything else, whoever serves them: where things are, and what there is."""
 
-    def __init__(self, folder: Path, settings: ChatApiSettings) -> None:
+    def __init__(self, settings: ChatApiSettings) -> None:
         sockets = tuple(url for url in (part.strip() for part in settings.web_ws_urls.split(",")) if url)
-        self._folder = folder
-        self._headers = headers(sockets)
-        self._config = {
+        self.headers = headers(sockets)
+        self._said = {
             # Empty: the page's own origin.
             "api_url": "",
             "ws_urls": list(sockets),
@@ -118,13 +118,21 @@ class _Pages:
             "demo": settings.web_demo,
         }
 
+    async def answer(self, _request: Request) -> Response:
+        """Never from a cache: it is what an operator has just changed."""
+        return JSONResponse(self._said, headers=self.headers | {"Cache-Control": "no-store"})
+
+
+class _Pages:
+    """Answers with files; the headers are made once."""
+
+    def __init__(self, folder: Path, common: dict[str, str]) -> None:
+        self._folder = folder
+        self._headers = common
+
     async def index(self, _request: Request) -> Response:
         """The one document of all pages: it names the files of this build, so nobody keeps it."""
         return FileResponse(self._folder / INDEX, headers=self._headers | {"Cache-Control": _ASK_FIRST})
-
-    async def config(self, _request: Request) -> Response:
-        """What this installation is: read by the page before anything else."""
-        return JSONResponse(self._config, headers=self._headers | {"Cache-Control": "no-store"})
 
     async def asset(self, request: Request) -> Response:
         """A file with its content's hash in its name: the same for ever."""

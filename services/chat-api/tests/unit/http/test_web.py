@@ -43,7 +43,9 @@ def pages(dist: Path) -> Open:
     return opened
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/chat", "/chat/0190", "/admin", "/test-websocket", "/support", "/your/own"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/chat", "/chat/0190", "/admin", "/test-websocket", "/support", "/your/own"]
+)
 async def test_each_page_is_the_one_document(pages: Open, path: str) -> None:
     """Nobody keeps it: it names the files of this build. No script may stand in it, and nobody may frame it."""
     async with pages() as client:
@@ -70,7 +72,17 @@ async def test_files_of_the_build(pages: Open) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1", "/v1/nowhere", "/healthz/none", "/chat/0190/send", "/none.js", "/assets/", "/assets/none.js", "/assets/..%2f..%2fsecret.txt", "/index.html/x"],
+    [
+        "/v1",
+        "/v1/nowhere",
+        "/healthz/none",
+        "/chat/0190/send",
+        "/none.js",
+        "/assets/",
+        "/assets/none.js",
+        "/assets/..%2f..%2fsecret.txt",
+        "/index.html/x",
+    ],
 )
 async def test_what_is_no_page_is_not_found(pages: Open, path: str) -> None:
     """No document for an address that nobody knows, and nothing from outside the folder."""
@@ -110,14 +122,20 @@ async def test_nothing_is_promised_by_default(pages: Open) -> None:
         assert (await client.get("/config.json")).json() == {"api_url": "", "ws_urls": [], "demo": False}
 
 
+async def test_pages_of_a_proxy_are_told_as_well() -> None:
+    """Without pages of its own chat-api says what the installation is, and nothing else."""
+    app = FastAPI()
+    web.install(app, ChatApiSettings(web_vapid_public_key="BPub"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/config.json")
+        assert answer.json() == {"api_url": "", "ws_urls": [], "vapid_public_key": "BPub", "demo": False}
+        assert (await client.get("/login")).status_code == 404
+
+
 def test_a_folder_without_pages_is_told_at_the_start(tmp_path: Path) -> None:
     """With the word that builds them; an address of an edge that would change the policy is refused."""
     with pytest.raises(web.PagesMissing, match="make web"):
         web.install(FastAPI(), ChatApiSettings(web_dir=str(tmp_path)))
-    app = FastAPI()
-    before = len(app.router.routes)
-    web.install(app, ChatApiSettings())
-    assert len(app.router.routes) == before
     for url in ("https://x.example", "wss://x.example; script-src *", "wss://x.example 'unsafe-inline'"):
         with pytest.raises(ValueError, match="web_ws_urls"):
             ChatApiSettings(web_ws_urls=url)
