@@ -88,6 +88,9 @@ test("the browser goes offline and comes back with everything", async ({ natter,
   const id = await conversationOf(natter, [anna, ben], "Offline");
   const hers = new ChatScreen(anna.page);
   await hers.open(id);
+  // She has read what is there and stands at its end, so the list stays at the end when more comes.
+  await say(natter, ben, id, "before");
+  await expect(hers.message("before")).toBeVisible();
   await anna.context.setOffline(true);
   await expect(anna.page.getByText(/You are offline/).first()).toBeVisible();
   await hers.write("from the tunnel");
@@ -98,7 +101,7 @@ test("the browser goes offline and comes back with everything", async ({ natter,
   const record = (await natter.call(["service"], "GET", `/v1/conversations/${id}/messages?limit=50`)) as {
     messages: { content: string }[];
   };
-  expect(record.messages).toHaveLength(31);
+  expect(record.messages).toHaveLength(32);
   await expect(hers.message("missed-30")).toBeVisible();
 });
 

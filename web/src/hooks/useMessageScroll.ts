@@ -72,12 +72,13 @@ export function useMessageScroll({ conversationId, rows, hasOlder }: Options): M
     return () => cancelAnimationFrame(frame);
   }, [rows, look]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new last row is what this is about
+  // Rows may also come above the last one: what others said meanwhile stands before an own message that is not sent yet.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: more rows, or another last one, are what this is about
   useLayoutEffect(() => {
     if (placed.current && (end.current || (last?.mine && last.progress === "sending"))) {
       toEnd();
     }
-  }, [last?.key]);
+  }, [last?.key, rows.length]);
 
   useEffect(() => {
     if (atEnd) {
