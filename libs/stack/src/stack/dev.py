@@ -64,7 +64,7 @@ def dev_options() -> StackOptions:
 
 
 def pages_env(pages: Path, chosen: Mapping[str, int]) -> dict[str, dict[str, str]]:
-    """Return what the services are told about the built `pages`; nothing if there are none. Edges are all of `chosen`."""
+    """Return what the services are told about the built `pages`; nothing if there are none. The edges: `chosen`."""
     if not (pages / "index.html").is_file():
         return {}
     sockets = (f"ws://{ports.HOST}:{port}/v1/ws" for part, port in chosen.items() if part.startswith("edge-"))
