@@ -48,6 +48,6 @@ def test_each_typescript_test_exists(row: str, path: str, title: str) -> None:
     assert path.startswith("web/e2e/") == path.endswith(".spec.ts"), row
     source = (ROOT / path).read_text()
     # `it("…"`, `it.each([…])("…"`, or the latter's last line.
-    begins = r"^[ \t]*(?:(?:it|test)(?:\.each\(.*\))?|\]\))\(\s*"
+    begins = r"^[ \t]*(?:(?:it|test)(?:\.each(?:<[^>]*>)?\(.*\))?|\]\))\(\s*"
     assert re.search(f'{begins}"{re.escape(title)}"', source, re.MULTILINE), f"{row}: {path}::{title}"
     assert not re.search(r"\.(?:skip|only|todo|fixme)\(", source), path

@@ -1,16 +1,5 @@
-/** What `@natter/web` offers, by hand. The core alone, without a chat and without React, is `@natter/web/core`. */
+/** What `@natter/web` offers, by hand. The core alone is `@natter/web/core`; with React, `@natter/web/react`. */
 
-export { WebSocketStatus, type WebSocketStatusProps } from "./components/WebSocketStatus";
-export {
-  hasFeature,
-  PAGE_WEBSOCKET_CONFIG,
-  type PageConfigs,
-  type PageFeature,
-  type PageWebSocketConfig,
-} from "./config/pages";
-export { NatterContext, useMe, useNatter } from "./hooks/useNatter";
-export { type PageConnectionOptions, usePageFeature } from "./hooks/usePageConnection";
-export { type ClientMessage, useMessages, useWebSocketByPage, type WebSocketByPage } from "./hooks/useWebSocketByPage";
 export { AuthService, browserAuth, LoginFailed } from "./service/authService";
 export { Api, ApiError, mayRetry } from "./service/chat/api";
 export { type BrowserChatOptions, browserChat } from "./service/chat/browser";
