@@ -190,7 +190,10 @@ async def full(uow: PostgresUnitOfWork) -> None:
 
 
 async def test_any_history_gives_the_same_tables(
-    uow: PostgresUnitOfWork, settings: ChatApiSettings, monkeypatch: pytest.MonkeyPatch
+    uow: PostgresUnitOfWork,
+    settings: ChatApiSettings,
+    db: asyncpg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever people did: row for row, however many events make a batch."""
     seed = random.randrange(2**32)
@@ -205,7 +208,8 @@ async def test_any_history_gives_the_same_tables(
         assert differing(found) == {}, f"seed {seed}, batches of {batch}"
         assert [one.table for one in found] == [table.name for table in rebuild.TABLES]
         assert all(one.live_rows == one.rebuilt_rows for one in found)
-        assert progress.done == progress.total > 100
+        # Some steps change nothing, and a random history may have many of them.
+        assert progress.done == progress.total == await db.fetchval("SELECT count(*) FROM events")
 
 
 async def test_a_history_reaches_every_table(full: None, settings: ChatApiSettings) -> None:
