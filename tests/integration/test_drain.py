@@ -32,7 +32,7 @@ async def test_a_draining_edge_gives_each_device_its_moment_and_loses_nothing(op
         anna, mute = await world.people("anna", "mute")
         people = [await world.person("guest") for _ in range(PEOPLE)]
         conversation = await anna.open_conversation(mute.user_id, *(one.user_id for one in people))
-        stop = asyncio.Event()
+        stop, said = asyncio.Event(), asyncio.Event()
         sent: list[str] = []
         ready: list[str] = []
         all_here = asyncio.Event()
@@ -47,7 +47,7 @@ async def test_a_draining_edge_gives_each_device_its_moment_and_loses_nothing(op
             async with world.device(who, edge=2) as there:
                 missing = await events_after(who, conversation, _complete_until(here, conversation))
                 have = {event["seq"] for event in missing} | _seqs(here, conversation)
-                await stop.wait()
+                await said.wait()
                 whole = set(range(1, await _last_seq(anna, conversation) + 1))
                 # A frame for everybody's being let in may be older than the socket: history had it.
                 await eventually(lambda: have | _seqs(there, conversation) >= whole)
@@ -72,6 +72,8 @@ async def test_a_draining_edge_gives_each_device_its_moment_and_loses_nothing(op
             assert edge.exit_code == 0
             stop.set()
             await talking
+            # The last one is in the record now: what is whole for one device is whole for all.
+            said.set()
         for one in stays:
             here, have, count = one.result()
             told = here.actions("reconnect")
