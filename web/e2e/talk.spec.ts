@@ -74,3 +74,17 @@ test("a message that the host application sends arrives, too", async ({ natter, 
   await natter.call(["service"], "POST", `/v1/conversations/${id}/system-notifications`, body);
   await expect(hers.messages.getByText("Your parcel is on its way")).toBeVisible();
 });
+
+test("somebody begins a conversation by the other one's name", async ({ signIn }) => {
+  const [anna, ben] = [await signIn("Anna"), await signIn("Ben")];
+  await new ChatScreen(ben.page).connected();
+  await anna.page.getByRole("button", { name: "New conversation" }).click();
+  const people = anna.page.getByRole("combobox", { name: "People" });
+  await people.fill(ben.userId);
+  await people.press("Enter");
+  await anna.page.getByRole("button", { name: "Start" }).click();
+  await expect(anna.page).toHaveURL(/\/chat\/[0-9a-f-]{36}$/);
+  await new ChatScreen(anna.page).write("Hello");
+  await ben.page.getByRole("link", { name: /Hello/ }).click();
+  await expect(new ChatScreen(ben.page).message("Hello")).toBeVisible();
+});
