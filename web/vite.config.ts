@@ -49,5 +49,7 @@ export default defineConfig({
     // Whoever needs a DOM says so at the top of its file.
     environment: "node",
     restoreMocks: true,
+    // A machine that does other things meanwhile is slow, not wrong.
+    testTimeout: 30_000,
   },
 });

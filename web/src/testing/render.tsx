@@ -1,7 +1,7 @@
 /** Renders components of the chat in jsdom, with a `DemoStore` and real texts. */
 
 import { notifications } from "@mantine/notifications";
-import { cleanup, render } from "@testing-library/react";
+import { cleanup, configure, render } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import type { ReactNode } from "react";
 import { MemoryRouter } from "react-router";
@@ -31,6 +31,9 @@ if (!("fonts" in document)) {
 }
 Element.prototype.scrollIntoView ??= () => undefined;
 Element.prototype.scrollTo ??= () => undefined;
+
+// What is found within a second on an idle machine may take longer on a busy one.
+configure({ asyncUtilTimeout: 10_000 });
 
 afterEach(() => {
   notifications.clean(); // they outlive what showed them

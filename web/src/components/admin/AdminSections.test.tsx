@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { act, configure, screen, waitFor, within } from "@testing-library/react";
+import { act, screen, waitFor, within } from "@testing-library/react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { createTexts, LANGUAGES, type Language } from "../../app/i18n";
 import { AdminContext } from "../../hooks/useAdmin";
@@ -12,10 +12,6 @@ import { ScriptedConnection } from "../../testing/connection";
 import { DemoAdmin, demoId, demoStats } from "../../testing/demoAdmin";
 import { renderChat } from "../../testing/render";
 import { AdminSections } from "./AdminSections";
-
-// Typing is waited out before anything is asked for, and a machine may be busy: a limit, not a wait.
-configure({ asyncUtilTimeout: 10_000 });
-vi.setConfig({ testTimeout: 30_000 });
 
 const AWAY = new ApiError("unavailable", "NATS does not answer", 503);
 
